@@ -1,0 +1,1 @@
+"""The words every room shares: pure data with units in the names. Imports nothing of ours."""
