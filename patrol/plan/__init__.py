@@ -1,0 +1,1 @@
+"""Flight plans and market maps: what people draw, read with care and checked in sentences."""

@@ -1,0 +1,503 @@
+"""Market maps: a GeoJSON FeatureCollection of an outline, zones, stalls, lanes and watch points.
+
+The collection carries a member `market` (see `_MarketMember`); each feature's `properties` hold `kind`, `id`,
+`name` ({zh, en}) and what its kind needs. Coordinates are WGS-84 longitude and latitude, as GeoJSON has them.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from zoneinfo import ZoneInfo
+
+import shapely
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from shapely.geometry import LineString, Point, Polygon
+from shapely.ops import nearest_points
+
+from patrol.domain.positions import LocalText, Place
+from patrol.geo.documents import DocumentError, first_fault, read_json
+from patrol.geo.frames import LocalFrame
+
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_LARGEST_MARKET_M = 5000.0  # further from the origin means latitude and longitude changed places
+_OVERLAP_M2 = 1.0  # two zones drawn along one edge may share slivers
+_NEAR_STALL_M = 6.0  # "by the stall": across a lane at most
+
+
+class MarketError(DocumentError):
+    """A market map cannot be used; the message names the file, the feature, the key and what to do."""
+
+
+@dataclass(frozen=True)
+class GatheringThresholds:
+    """So many people within `radius_m` of their common centre for `hold_s` are a gathering."""
+
+    min_people: int
+    radius_m: float
+    hold_s: float
+
+
+OPEN_HOURS_GATHERING = GatheringThresholds(min_people=8, radius_m=3.0, hold_s=20.0)
+"""Where the public is welcome. Our choice: a queue or a family's table is smaller than eight; who passes at
+1.3 m/s (Fruin 1971) has left a circle of 3 m after 5 s, and 20 s is four times that."""
+
+CLOSED_HOURS_GATHERING = GatheringThresholds(min_people=3, radius_m=2.0, hold_s=5.0)
+"""Where nobody is expected. Three people are the least that Chinese courts call a crowd (聚众). Within two
+metres of a common centre they can talk (Hall 1966: social distance ends at 3.6 m). After 5 s passers-by are
+gone."""
+
+
+@dataclass(frozen=True)
+class OpeningHours:
+    """Open on some days (0 = Monday), in local time; `closes` not after `opens` means the next day."""
+
+    days: frozenset[int]
+    opens: time
+    closes: time
+
+    def holds(self, local: datetime) -> bool:
+        """Whether a local time falls in these hours; the opening minute does, the closing one does not."""
+        now = local.time()
+        if self.opens < self.closes:
+            return local.weekday() in self.days and self.opens <= now < self.closes
+        yesterday = (local - timedelta(days=1)).weekday()
+        return (local.weekday() in self.days and now >= self.opens) or (
+            yesterday in self.days and now < self.closes
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Zone:
+    """A piece of the market with rules of its own.
+
+    Attributes:
+        id, name: for machines, for people.
+        polygon: in the market's local metres.
+        opening: weekly hours; empty = never open to the public.
+        gathering, gathering_closed: thresholds in and out of those hours, None for the defaults.
+        unit: id of the officers' unit on duty here.
+    """
+
+    id: str
+    name: LocalText
+    polygon: Polygon
+    opening: tuple[OpeningHours, ...]
+    gathering: GatheringThresholds | None = None
+    gathering_closed: GatheringThresholds | None = None
+    unit: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Stall:
+    """A stall; polygon in local metres."""
+
+    id: str
+    name: LocalText
+    polygon: Polygon
+
+
+@dataclass(frozen=True, eq=False)
+class Lane:
+    """A lane; centre line in local metres."""
+
+    id: str
+    name: LocalText
+    line: LineString
+    width_m: float
+
+
+@dataclass(frozen=True)
+class WatchPoint:
+    """Where a drone holds to look at something. Yaw is true, clockwise from north; pitch is up."""
+
+    id: str
+    name: LocalText
+    lat_deg: float
+    lon_deg: float
+    height_above_ground_m: float
+    yaw_deg: float
+    pitch_deg: float
+
+
+@dataclass(frozen=True, eq=False)
+class MarketMap:
+    """A market: where its things are, and whose rules hold there. Shapes are in metres of `frame`.
+
+    `timezone` is the IANA name in which opening hours are meant; `geojson` is the file as read.
+    """
+
+    name: LocalText
+    id: str
+    timezone: str
+    ground_amsl_m: float
+    frame: LocalFrame
+    outline: Polygon
+    zones: tuple[Zone, ...]
+    stalls: tuple[Stall, ...]
+    lanes: tuple[Lane, ...]
+    watch_points: tuple[WatchPoint, ...]
+    geojson: dict[str, Any]
+
+    def zone_at(self, lat_deg: float, lon_deg: float) -> Zone | None:
+        """The zone that holds a place, its edge included; None outside every zone."""
+        point = self._local(lat_deg, lon_deg)
+        return next((zone for zone in self.zones if zone.polygon.covers(point)), None)
+
+    def is_open(self, zone: Zone, at: datetime) -> bool:
+        """Whether the public is welcome in a zone at an aware time."""
+        if at.tzinfo is None:
+            raise ValueError("the time has no zone; pass an aware datetime")
+        local = at.astimezone(ZoneInfo(self.timezone))
+        return any(hours.holds(local) for hours in zone.opening)
+
+    def gathering_rule(self, zone: Zone | None, at: datetime) -> GatheringThresholds:
+        """What is a gathering in a zone at an aware time; outside every zone the open-hours default."""
+        if zone is None:
+            return OPEN_HOURS_GATHERING
+        if self.is_open(zone, at):
+            return zone.gathering or OPEN_HOURS_GATHERING
+        return zone.gathering_closed or CLOSED_HOURS_GATHERING
+
+    def place_at(self, lat_deg: float, lon_deg: float, radius_m: float) -> Place:
+        """What people call a place known to `radius_m`: the zone and, if that is not too fine, a stall."""
+        point = self._local(lat_deg, lon_deg)
+        zone = self.zone_at(lat_deg, lon_deg)
+        if zone is None:
+            return Place(self.id, None, self._beside_the_nearest(point))
+        stall = self._stall_by(point, zone, radius_m)
+        if stall is not None:
+            name = LocalText(f"{zone.name.zh}{stall.name.zh}旁", f"{zone.name.en}, by {stall.name.en}")
+        else:
+            name = _part_of(zone, point, radius_m)
+        return Place(self.id, zone.id, name)
+
+    def _local(self, lat_deg: float, lon_deg: float) -> Point:
+        east_m, north_m = self.frame.to_enu(lat_deg, lon_deg)
+        return Point(float(east_m), float(north_m))
+
+    def _stall_by(self, point: Point, zone: Zone, radius_m: float) -> Stall | None:
+        if radius_m > _NEAR_STALL_M:
+            return None
+        near = [s for s in self.stalls if zone.polygon.intersects(s.polygon)]
+        nearest = min(near, key=lambda s: float(s.polygon.distance(point)), default=None)
+        return nearest if nearest is not None and nearest.polygon.distance(point) <= _NEAR_STALL_M else None
+
+    def _beside_the_nearest(self, point: Point) -> LocalText:
+        nearest = min(self.zones, key=lambda z: float(z.polygon.distance(point)), default=None)
+        shape, name = (self.outline, self.name) if nearest is None else (nearest.polygon, nearest.name)
+        distance_m = round(float(shape.distance(point)))
+        if distance_m == 0:
+            return name
+        edge = nearest_points(shape, point)[0]
+        zh, en = _direction(point.x - edge.x, point.y - edge.y)
+        return LocalText(f"{name.zh}以{zh}{distance_m}米", f"{distance_m} m {en} of {name.en}")
+
+
+def read_market(path: Path | str) -> MarketMap:
+    """Read a market map.
+
+    Raises:
+        MarketError: the file cannot be read, or a feature of it is wrong; the message names feature and key.
+    """
+    path = Path(path)
+    try:
+        document = read_json(path)
+    except DocumentError as error:
+        raise MarketError(str(error)) from error
+    if document.get("type") != "FeatureCollection":
+        raise MarketError(
+            f"{path}: type is {document.get('type')!r}, not 'FeatureCollection'; name a market map"
+        )
+    try:
+        member = _MarketMember.model_validate(document.get("market"))
+    except ValidationError as error:
+        raise MarketError(f"{path}: market, {first_fault(error)}; mend the key") from error
+    features = document.get("features")
+    if not isinstance(features, list):
+        raise MarketError(f"{path}: features: is no list; draw the market as a FeatureCollection")
+    return _Reader(path, member, features, document).read()
+
+
+def _text(value: object) -> object:
+    """A plain string names a thing in both languages."""
+    return {"zh": value, "en": value} if isinstance(value, str) else value
+
+
+def _known_timezone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f"no time zone is called {name!r}; write one like Asia/Shanghai") from None
+    return name
+
+
+_Text = Annotated[LocalText, BeforeValidator(_text)]
+_Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)]
+_Longitude = Annotated[float, Field(ge=-180, le=180)]
+_Latitude = Annotated[float, Field(ge=-90, le=90)]
+_Position = tuple[_Longitude, _Latitude]
+
+
+class _Strict(BaseModel):
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class _MarketMember(_Strict):
+    """The collection's member `market`. `origin` (longitude, latitude) is the local frame's."""
+
+    id: _Id
+    name: _Text
+    timezone: Annotated[str, AfterValidator(_known_timezone)]
+    ground_amsl_m: float = Field(ge=-500, le=6000)
+    origin: _Position
+
+
+class _Hours(_Strict):
+    days: tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...] = Field(min_length=1)
+    opens: time
+    closes: time
+
+
+class _Thresholds(_Strict):
+    min_people: int = Field(ge=2)
+    radius_m: float = Field(gt=0, le=50)
+    hold_s: float = Field(ge=0, le=3600)
+
+
+class _Named(_Strict):
+    kind: str
+    id: _Id
+    name: _Text
+
+
+class _ZoneProperties(_Named):
+    opening: tuple[_Hours, ...]
+    gathering: _Thresholds | None = None
+    gathering_closed: _Thresholds | None = None
+    unit: str | None = None
+
+
+class _LaneProperties(_Named):
+    width_m: float = Field(gt=0, le=100)
+
+
+class _WatchPointProperties(_Named):
+    height_above_ground_m: float = Field(gt=0, le=500)
+    yaw_deg: float = Field(ge=-360, le=360)
+    pitch_deg: float = Field(ge=-90, le=30)
+
+
+_PROPERTIES: dict[str, type[_Named]] = {
+    "outline": _Named,
+    "zone": _ZoneProperties,
+    "stall": _Named,
+    "lane": _LaneProperties,
+    "watch_point": _WatchPointProperties,
+}
+
+
+class _Feature(BaseModel):
+    """Foreign members and whatever else GeoJSON allows are let through."""
+
+    type: Literal["Feature"]
+    properties: dict[str, Any]
+    geometry: dict[str, Any]
+
+
+class _PolygonGeometry(BaseModel):
+    model_config: ClassVar[ConfigDict] = ConfigDict(allow_inf_nan=False)
+    type: Literal["Polygon"]
+    coordinates: list[Annotated[list[_Position], Field(min_length=4)]] = Field(min_length=1)
+
+
+class _LineGeometry(BaseModel):
+    model_config: ClassVar[ConfigDict] = ConfigDict(allow_inf_nan=False)
+    type: Literal["LineString"]
+    coordinates: list[_Position] = Field(min_length=2)
+
+
+class _PointGeometry(BaseModel):
+    model_config: ClassVar[ConfigDict] = ConfigDict(allow_inf_nan=False)
+    type: Literal["Point"]
+    coordinates: _Position
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class _Reader:
+    """Turns features into shapes and keeps the name of the one at hand for messages."""
+
+    def __init__(
+        self, path: Path, member: _MarketMember, features: list[Any], document: dict[str, Any]
+    ) -> None:
+        self._path = path
+        self._member = member
+        self._features = features
+        self._document = document
+        self._frame = LocalFrame(member.origin[1], member.origin[0])
+        self._at = "market"
+
+    def read(self) -> MarketMap:
+        outlines: list[Polygon] = []
+        zones: list[Zone] = []
+        stalls: list[Stall] = []
+        lanes: list[Lane] = []
+        watch_points: list[WatchPoint] = []
+        seen: set[tuple[str, str]] = set()
+        for number, written in enumerate(self._features, start=1):
+            self._at = _label(written, number)
+            feature = self._validate(_Feature, written)
+            properties = self._properties(feature)
+            if (properties.kind, properties.id) in seen:
+                raise self._error("id: another feature of this kind has it; give each its own")
+            seen.add((properties.kind, properties.id))
+            if isinstance(properties, _ZoneProperties):
+                zones.append(_zone(properties, self._polygon(feature)))
+            elif isinstance(properties, _LaneProperties):
+                lanes.append(Lane(properties.id, properties.name, self._line(feature), properties.width_m))
+            elif isinstance(properties, _WatchPointProperties):
+                watch_points.append(self._watch_point(feature, properties))
+            elif properties.kind == "stall":
+                stalls.append(Stall(properties.id, properties.name, self._polygon(feature)))
+            else:
+                outlines.append(self._polygon(feature))
+        if len(outlines) != 1:
+            raise MarketError(f"{self._path}: holds {len(outlines)} outlines; draw exactly one")
+        self._check_zones(outlines[0], zones)
+        return MarketMap(
+            name=self._member.name,
+            id=self._member.id,
+            timezone=self._member.timezone,
+            ground_amsl_m=self._member.ground_amsl_m,
+            frame=self._frame,
+            outline=outlines[0],
+            zones=tuple(zones),
+            stalls=tuple(stalls),
+            lanes=tuple(lanes),
+            watch_points=tuple(watch_points),
+            geojson=self._document,
+        )
+
+    def _error(self, what: str) -> MarketError:
+        return MarketError(f"{self._path}: {self._at}, {what}")
+
+    def _validate(self, model: type[_Model], written: object, *, prefix: str = "") -> _Model:
+        try:
+            return model.model_validate(written)
+        except ValidationError as error:
+            raise self._error(f"{prefix}{first_fault(error)}; mend the key") from error
+
+    def _properties(self, feature: _Feature) -> _Named:
+        kind = feature.properties.get("kind")
+        model = _PROPERTIES.get(kind) if isinstance(kind, str) else None
+        if model is None:
+            raise self._error(f"kind: is {kind!r}, none of {', '.join(_PROPERTIES)}; mend the key")
+        return self._validate(model, feature.properties)
+
+    def _points(self, positions: Sequence[_Position]) -> list[tuple[float, float]]:
+        east_m, north_m = self._frame.to_enu([lat for _, lat in positions], [lon for lon, _ in positions])
+        points = [(float(e), float(n)) for e, n in zip(east_m, north_m, strict=True)]
+        if max(max(abs(e), abs(n)) for e, n in points) > _LARGEST_MARKET_M:
+            raise self._error(
+                "geometry: lies more than 5 km from market.origin; GeoJSON has longitude first, then latitude"
+            )
+        return points
+
+    def _polygon(self, feature: _Feature) -> Polygon:
+        geometry = self._validate(_PolygonGeometry, feature.geometry, prefix="geometry.")
+        for ring in geometry.coordinates:
+            if ring[0] != ring[-1]:
+                raise self._error(
+                    "geometry.coordinates: the ring is not closed; repeat its first point at the end"
+                )
+        shell, *holes = map(self._points, geometry.coordinates)
+        polygon = Polygon(shell, holes)
+        if not polygon.is_valid or polygon.area == 0:
+            why = shapely.is_valid_reason(polygon).split("[")[0].lower() if polygon.area else "no area"
+            raise self._error(
+                f"geometry.coordinates: is no proper polygon ({why}); draw it without crossings"
+            )
+        return polygon
+
+    def _line(self, feature: _Feature) -> LineString:
+        geometry = self._validate(_LineGeometry, feature.geometry, prefix="geometry.")
+        return LineString(self._points(geometry.coordinates))
+
+    def _watch_point(self, feature: _Feature, properties: _WatchPointProperties) -> WatchPoint:
+        geometry = self._validate(_PointGeometry, feature.geometry, prefix="geometry.")
+        self._points([geometry.coordinates])
+        lon_deg, lat_deg = geometry.coordinates
+        return WatchPoint(
+            properties.id, properties.name, lat_deg, lon_deg,
+            properties.height_above_ground_m, properties.yaw_deg, properties.pitch_deg,
+        )  # fmt: skip
+
+    def _check_zones(self, outline: Polygon, zones: Sequence[Zone]) -> None:
+        for i, zone in enumerate(zones):
+            outside_m2 = float(zone.polygon.difference(outline).area)
+            if outside_m2 > _OVERLAP_M2:
+                raise MarketError(
+                    f'{self._path}: zone "{zone.id}" lies {outside_m2:.0f} m² outside the outline; widen that'
+                )
+            for other in zones[:i]:
+                shared_m2 = float(zone.polygon.intersection(other.polygon).area)
+                if shared_m2 > _OVERLAP_M2:
+                    raise MarketError(
+                        f'{self._path}: zones "{other.id}" and "{zone.id}" overlap by {shared_m2:.0f} m²; '
+                        "draw them apart so that one rule holds at each place"
+                    )
+
+
+def _label(written: object, number: int) -> str:
+    """How messages call a feature: its kind and id when it has them, else its number."""
+    properties = written.get("properties") if isinstance(written, dict) else None
+    if (
+        isinstance(properties, dict)
+        and isinstance(properties.get("kind"), str)
+        and isinstance(properties.get("id"), str)
+    ):
+        return f'{properties["kind"].replace("_", " ")} "{properties["id"]}"'
+    return f"feature {number}"
+
+
+def _zone(properties: _ZoneProperties, polygon: Polygon) -> Zone:
+    return Zone(
+        id=properties.id,
+        name=properties.name,
+        polygon=polygon,
+        opening=tuple(
+            OpeningHours(frozenset(map(_DAYS.index, hours.days)), hours.opens, hours.closes)
+            for hours in properties.opening
+        ),
+        gathering=_thresholds(properties.gathering),
+        gathering_closed=_thresholds(properties.gathering_closed),
+        unit=properties.unit,
+    )
+
+
+def _thresholds(written: _Thresholds | None) -> GatheringThresholds | None:
+    return GatheringThresholds(**written.model_dump()) if written else None
+
+
+_COMPASS = (
+    ("北", "north"), ("东北", "north-east"), ("东", "east"), ("东南", "south-east"),
+    ("南", "south"), ("西南", "south-west"), ("西", "west"), ("西北", "north-west"),
+)  # fmt: skip
+
+
+def _direction(east_m: float, north_m: float) -> tuple[str, str]:
+    """The nearest of the eight winds, in Chinese and English."""
+    return _COMPASS[round(math.degrees(math.atan2(east_m, north_m)) / 45.0) % 8]
+
+
+def _part_of(zone: Zone, point: Point, radius_m: float) -> LocalText:
+    """The zone's name, with the side of it when the place is known well enough to tell."""
+    east_m, north_m = point.x - zone.polygon.centroid.x, point.y - zone.polygon.centroid.y
+    if math.hypot(east_m, north_m) < max(radius_m, math.sqrt(zone.polygon.area) / 4):
+        return zone.name
+    zh, en = _direction(east_m, north_m)
+    return LocalText(f"{zone.name.zh}{zh}侧", f"{zone.name.en}, {en} side")
