@@ -1,0 +1,1 @@
+"""Pictures that go with alerts, kept on disk under the hash of their content."""

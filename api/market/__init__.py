@@ -1,0 +1,1 @@
+"""The market map as the station was started with."""

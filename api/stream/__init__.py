@@ -1,0 +1,1 @@
+"""One stream of server-sent events for each open page."""
