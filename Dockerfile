@@ -25,9 +25,9 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends libgl1 libglib2.0-0 \
     && rm -rf /var/lib/apt/lists/*
 COPY requirements.lock /tmp/
-RUN pip install --no-cache-dir --require-hashes -r /tmp/requirements.lock
+RUN pip install --no-cache-dir --no-compile --require-hashes -r /tmp/requirements.lock
 COPY --from=wheel /wheels/ /tmp/wheels/
-RUN pip install --no-cache-dir --no-deps /tmp/wheels/*.whl \
+RUN pip install --no-cache-dir --no-compile --no-deps /tmp/wheels/*.whl \
     && useradd --system --create-home --home-dir /var/lib/night-patrol patrol
 USER patrol
 WORKDIR /var/lib/night-patrol
@@ -45,7 +45,7 @@ FROM cpu AS cuda
 USER root
 # The GPU build takes the place of the CPU build: both are the module `onnxruntime`.
 RUN pip uninstall --yes onnxruntime \
-    && pip install --no-cache-dir "onnxruntime-gpu[cuda,cudnn]==1.31.1"
+    && pip install --no-cache-dir --no-compile "onnxruntime-gpu[cuda,cudnn]==1.31.1"
 USER patrol
 ENV NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility

@@ -1,0 +1,196 @@
+"""The eyes of one sortie: pictures in, alerts into the outbox, live state to the uplink."""
+
+import base64
+import json
+import logging
+import threading
+import time
+from dataclasses import asdict
+from datetime import datetime
+from typing import TextIO
+
+from patrol.domain.alerts import AlertSource
+from patrol.domain.live import EyesStatus, TrackDot
+from patrol.domain.positions import covariance_matrix
+from patrol.domain.telemetry import AttitudeSample, CameraPose, GimbalSample, PositionSample
+from patrol.edge.alert_desk import AlertDesk
+from patrol.edge.bus import Bus, LivePicture
+from patrol.edge.drawing import annotate
+from patrol.edge.job import Job, background, run_process
+from patrol.edge.pipeline import FrameResult, Pipeline
+from patrol.edge.settings import EyesSettings
+from patrol.geo.camera import read_camera
+from patrol.geo.history import PoseHistory
+from patrol.geo.projection import radius_90_m
+from patrol.plan.market import read_market
+from patrol.uplink.outbox import Outbox
+from patrol.video.frames import Frame
+from patrol.video.redaction import encode_jpeg
+from patrol.video.source import VideoSource
+from patrol.vision.registry import load_manifest
+
+_LOG = logging.getLogger(__name__)
+
+_STATUS_EVERY_S = 0.5
+
+
+class _Telemetry:
+    """Pose history fed from the bus; a picture waits here until its instant is covered."""
+
+    def __init__(self) -> None:
+        self.history = PoseHistory()
+        self._grown = threading.Condition()
+
+    def listen(self, bus: Bus, stop: threading.Event) -> None:
+        while not stop.is_set():
+            message = bus.receive(timeout_s=0.2)
+            match message:
+                case PositionSample():
+                    self.history.add_position(message)
+                case AttitudeSample():
+                    self.history.add_attitude(message)
+                case GimbalSample():
+                    self.history.add_gimbal(message)
+                case _:
+                    continue
+            with self._grown:
+                self._grown.notify_all()
+
+    def pose_at(self, at_ns: int, wait_s: float) -> CameraPose | None:
+        """The camera's pose at the instant of a picture; None when telemetry does not cover it in time."""
+        deadline_s = time.monotonic() + wait_s
+        with self._grown:
+            while (pose := self.history.pose_at(at_ns)) is None:
+                left_s = deadline_s - time.monotonic()
+                if left_s <= 0:
+                    return None
+                self._grown.wait(left_s)
+        return pose
+
+
+class _Reporter:
+    """Tells the uplink, a few times a second, what is seen now."""
+
+    def __init__(self, bus: Bus, eyes: EyesSettings, source: VideoSource, desk: AlertDesk) -> None:
+        self._bus = bus
+        self._eyes = eyes
+        self._source = source
+        self._desk = desk
+        self._frames_analysed = 0
+        self._people: set[int] = set()
+        self._picture_due_s = 0.0
+        self._status_due_s = 0.0
+        self._dots: tuple[TrackDot, ...] = ()
+        self._latest: FrameResult | None = None
+
+    def saw(self, result: FrameResult) -> None:
+        """Take note of an analysed picture."""
+        self._latest = result
+        self._frames_analysed += 1
+        self._people.update(track.track_id for track in result.tracks)
+        now_s = time.monotonic()
+        if now_s >= self._picture_due_s:
+            self._picture_due_s = now_s + 1.0 / self._eyes.live_hz
+            self._send_picture(result)
+        self.tell()
+
+    def tell(self) -> None:
+        """Send the status when it is due."""
+        now_s = time.monotonic()
+        if now_s < self._status_due_s:
+            return
+        self._status_due_s = now_s + _STATUS_EVERY_S
+        camera = self._source.status()
+        status = EyesStatus(
+            at_ns=time.time_ns(),
+            camera=camera.state.value,
+            camera_reason=camera.reason,
+            footprint=self._latest.footprint if self._latest else (),
+            tracks=self._track_dots(),
+            frames_analysed=self._frames_analysed,
+            frames_dropped=camera.dropped,
+            people_tracked=len(self._people),
+            incidents_open=self._desk.open_incidents,
+        )
+        self._bus.send("uplink", status)
+        self._bus.send("supervisor", status)
+
+    def _track_dots(self) -> tuple[TrackDot, ...]:
+        if self._latest is None:
+            return ()
+        return tuple(
+            TrackDot(
+                track.track_id,
+                track.lat_deg,
+                track.lon_deg,
+                round(radius_90_m(covariance_matrix(track.covariance_en_m2)), 2),
+            )
+            for track in self._latest.ground_tracks
+        )
+
+    def _send_picture(self, result: FrameResult) -> None:
+        at_ns = result.frame.captured_at_ns
+        clock = datetime.fromtimestamp(at_ns / 1e9).astimezone().strftime("%H:%M:%S")
+        drawn = annotate(
+            result.frame.pixels,
+            result,
+            self._desk.members,
+            f"{clock}  people {len(result.tracks)}",
+            min(self._eyes.live_width_px, max(result.frame.pixels.shape[1], 640)),
+        )
+        jpeg = base64.b64encode(encode_jpeg(drawn)).decode()
+        self._bus.send("uplink", LivePicture(at_ns, jpeg))
+
+
+def _record(log: TextIO, result: FrameResult) -> None:
+    line = {
+        "captured_at_ns": result.frame.captured_at_ns,
+        "tracks": [
+            asdict(ground) | {"box_xyxy_px": track.box_xyxy_px}
+            for ground in result.ground_tracks
+            for track in result.tracks
+            if track.track_id == ground.track_id
+        ],
+    }
+    log.write(json.dumps(line) + "\n")
+
+
+def _analyse(frame: Frame, pipeline: Pipeline, telemetry: _Telemetry, wait_s: float) -> FrameResult:
+    pose = telemetry.pose_at(frame.captured_at_ns, wait_s)
+    velocity = telemetry.history.velocity_at(frame.captured_at_ns) if pose is not None else None
+    return pipeline.process(frame, pose, velocity or (0.0, 0.0))
+
+
+def _run(job: Job, bus: Bus, stop: threading.Event) -> int:
+    settings = job.settings
+    manifest = load_manifest(settings.eyes.model)
+    market = read_market(settings.market)
+    pipeline = Pipeline(read_camera(settings.camera_model), market, manifest, settings.eyes, settings.sensors)
+    telemetry = _Telemetry()
+    with (
+        Outbox(settings.outbox_path) as outbox,
+        VideoSource(settings.camera) as source,
+        (job.folder / "tracks.jsonl").open("a") as tracks_log,
+        background(lambda stopped: telemetry.listen(bus, stopped), stop),
+    ):
+        alert_source = AlertSource(settings.drone, job.sortie, manifest.name, manifest.sha256)
+        desk = AlertDesk(market, alert_source, outbox.put)
+        reporter = _Reporter(bus, settings.eyes, source, desk)
+        for frame in source.frames(timeout_s=0.2):
+            if stop.is_set():
+                break
+            # What a full disk would not take is tried again as long as this process lives.
+            outbox.flush()
+            if frame is None:
+                reporter.tell()
+                continue
+            result = _analyse(frame, pipeline, telemetry, settings.eyes.pose_wait_s)
+            desk.handle(result)
+            reporter.saw(result)
+            if settings.record_tracks and result.ground_tracks:
+                _record(tracks_log, result)
+    return 0
+
+
+if __name__ == "__main__":
+    run_process("eyes", _run)
