@@ -20,6 +20,7 @@ from patrol.domain.errors import NightPatrolError
 from patrol.domain.live import EyesStatus, FlightStatus
 from patrol.domain.sorties import SortieEvent, SortieState
 from patrol.edge.bus import Bus, Message, Notice, Party, ReturnHome
+from patrol.edge.checks import check_before_start
 from patrol.edge.job import Job
 from patrol.edge.settings import EdgeSettings
 from patrol.flight.record import read_record
@@ -103,6 +104,8 @@ class Supervisor:
     _children: dict[Party, _Child] = field(default_factory=dict)
     _totals: _Totals = field(default_factory=_Totals)
     _event: SortieEvent | None = None
+    _airborne: bool = False
+    _last_error: str = "the flight process never reported"
     _eyes_ready: bool = False
     _camera_reason: str = ""
     _return_reason: str | None = None
@@ -118,8 +121,10 @@ class Supervisor:
         """Fly the sortie. Returns when the drone is down, or when told twice to stop.
 
         Raises:
-            NightPatrolError: the sortie could not begin (no picture, wrong settings); the drone stayed down.
+            NightPatrolError: the sortie could not begin (a wrong file or setting, no picture); the drone
+                stayed on the ground.
         """
+        check_before_start(self.settings)
         began_s = time.monotonic()
         job_dir = Path(tempfile.mkdtemp(prefix="night-patrol-"))
         job = Job(self.sortie, self.settings, job_dir)
@@ -206,10 +211,13 @@ class Supervisor:
             self._totals.update(message)
             self._eyes_ready = self._eyes_ready or message.camera == "ready"
             self._camera_reason = message.camera_reason
+        elif isinstance(message, FlightStatus):
+            self._event = SortieEvent(message.at_ns, message.state, message.reason)
+            self._airborne = self._airborne or message.armed
         elif isinstance(message, SortieEvent):
             self._event = message
-        elif isinstance(message, FlightStatus) and self._event is None:
-            self._event = SortieEvent(message.at_ns, message.state, message.reason)
+        elif isinstance(message, Notice) and message.level >= logging.ERROR:
+            self._last_error = message.sentence
         self.observer(message)
 
     def _keep_alive(self, job: Job) -> None:
@@ -230,12 +238,15 @@ class Supervisor:
         if child.name == "flight" and (code == 0 or over):
             child.finished = True
             return
+        if child.name == "flight" and code > 0 and not self._airborne:
+            # It gave up on the ground and said why; a crash in the air is another matter.
+            child.finished = True
+            self._event = SortieEvent(time.time_ns(), SortieState.ABORTED, self._last_error)
+            return
         if code == _USAGE_EXIT:
             child.finished = True
             if child.name == "eyes":
-                raise NightPatrolError(
-                    f"the eyes cannot run: {self._camera_reason or 'see the messages above'}"
-                )
+                raise NightPatrolError(f"the eyes cannot run: {self._last_error}")
             return
         if now_s - child.started_at_s > _WELL_AFTER_S:
             child.delay_s = _RESTART_FIRST_S
@@ -272,7 +283,7 @@ class Supervisor:
         analysed, dropped, people = self._totals.sum()
         with Outbox(self.settings.outbox_path) as outbox:
             raised, sent = outbox.counts(self.sortie)
-        event = self._event or SortieEvent(0, SortieState.ABORTED, "the flight process never reported")
+        event = self._event or SortieEvent(0, SortieState.ABORTED, self._last_error)
         return SortieSummary(
             sortie=self.sortie,
             state=event.state,
