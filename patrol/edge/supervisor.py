@@ -235,7 +235,8 @@ class Supervisor:
     def _note_exit(self, child: _Child, code: int, now_s: float) -> None:
         child.process = None
         over = self._event is not None and self._event.state.is_final
-        if child.name == "flight" and (code == 0 or over):
+        if code == 0 or (child.name == "flight" and over):
+            # The eyes end by themselves with a recording, the flight process with its sortie.
             child.finished = True
             return
         if child.name == "flight" and code > 0 and not self._airborne:

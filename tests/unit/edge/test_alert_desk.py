@@ -38,8 +38,8 @@ def desk(market):
 
 def incident(revision: int = 1, **changes) -> Incident:
     seen = Observation(
-        AT_NS, Kind.GATHERING, Severity.WATCH, "yard", 31.2999386, 120.6199241, -7.2, -6.8, (0.04, 0.01, 0.09),
-        (1, 2, 3), {"people": 5.0, "radius_m": 1.2, "lasted_s": 5.04}, 0.93,
+        AT_NS, Kind.GATHERING, Severity.WATCH, "yard", 31.2999386, 120.6199241, -7.2, -6.8,
+        (0.04, 0.01, 0.09), (1, 2, 3), {"people": 5.0, "radius_m": 1.2, "lasted_s": 5.04}, 0.93,
     )  # fmt: skip
     return replace(
         Incident("01a2013a-d47a-74af-9338-6543f145d5ad", revision, AT_NS, AT_NS, None, seen, (1, 2, 3)),
