@@ -1,0 +1,1 @@
+"""ArduCopter, as far as a patrol meets it. Behaviour measured against 4.6.0-dev (docs: autopilots)."""
