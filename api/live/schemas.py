@@ -13,7 +13,8 @@ DroneId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 # A picture holds hundreds of people at most; ten times that still fits into the limit of a body.
 _MAX_TRACKS = 1000
-_MAX_FOOTPRINT_CORNERS = 64
+# The border of a picture in small steps, and an arc where it is cut off at the horizon.
+_MAX_FOOTPRINT_CORNERS = 256
 
 
 class GeoPoint(StrictModel):
