@@ -58,7 +58,7 @@ def fly(
     )
     console = Console()
     summary = fly_with_view(settings, console, f"Night Patrol: {plan.stem}")
-    console.print(summary_sentence(summary), soft_wrap=True)
+    console.print(f"{summary_sentence(summary)} Records: {summary.folder}", soft_wrap=True)
     if summary.state is not SortieState.COMPLETED:
         raise NightPatrolError(
             f"the sortie ended as {summary.state.value}: {summary.reason or 'no reason given'}"
@@ -94,7 +94,7 @@ def fly_with_view(
 def summary_sentence(summary: SortieSummary) -> str:
     """What a sortie came to, for people."""
     return (
-        f"Sortie {summary.state.value} after {summary.seconds:.0f} s: "
-        f"{summary.frames_analysed} pictures analysed, {summary.people_tracked} people tracked, "
-        f"{summary.alerts_raised} alerts raised, {summary.alerts_sent} delivered to the station. Records: {summary.folder}"
+        f"Sortie {summary.state.value} after {summary.seconds:.0f} s. "
+        f"Pictures analysed: {summary.frames_analysed}, people tracked: {summary.people_tracked}, "
+        f"alerts raised: {summary.alerts_raised}, delivered: {summary.alerts_sent}."
     )

@@ -141,8 +141,8 @@ def watch(
         frames = 0
         progress = stack.enter_context(
             Progress(
-                TextColumn("{task.completed} pictures"),
-                TextColumn("{task.fields[people]} people, {task.fields[alerts]} incidents"),
+                TextColumn("pictures: {task.completed},"),
+                TextColumn("people: {task.fields[people]}, incidents: {task.fields[alerts]}"),
                 TimeElapsedColumn(),
                 console=Console(stderr=True),
                 transient=True,
@@ -167,4 +167,4 @@ def watch(
             writer.write(drawn)
     if not frames:
         raise VideoError(f"{video}: holds no picture; give another file")
-    Console(stderr=True).print(f"{frames} pictures, {len(people)} people tracked, {len(alerts)} incidents")
+    Console(stderr=True).print(f"pictures: {frames}, people tracked: {len(people)}, incidents: {len(alerts)}")
