@@ -252,12 +252,13 @@ def _introduce(console: Console, scene: _Scene, passwords: Mapping[Role, str]) -
     console.print(
         f"""
 A simulated drone patrols the {market.name.en}. At the yard its camera shows real people (PETS 2009,
-University of Reading). The yard is never open to the public, so the map gives it a stricter rule: three people
-who stay within 2 m of their common centre for 5 s are a gathering. Everywhere else the default rule holds.
-The alert comes about a minute after the start.
+University of Reading). The yard is never open to the public, so the map gives it a stricter rule: three
+people who stay within 2 m of their common centre for 5 s are a gathering. Everywhere else the default rule
+holds. The alert comes about a minute after the start.
 
-模拟无人机巡逻{market.name.zh}。到后院上空时，画面里是真实的人（PETS 2009，雷丁大学）。后院从不对公众开放，所以地图给它更严的
-规则：三人以上聚在两米之内满五秒即为聚集；别处仍用默认规则。启动约一分钟后出现警情。
+模拟无人机巡逻{market.name.zh}。飞到后院时画面里是真实的人（PETS 2009，雷丁大学）。
+后院从不对公众开放，所以规则更严：三人以上聚在两米之内满五秒即为聚集；别处仍用默认规则。
+启动约一分钟后出现警情。
 
   Officer's phone 民警手机   {scene.url}/terminal   officer / {passwords[Role.OFFICER]}
   Operator's desk 指挥台     {scene.url}/console    operator / {passwords[Role.OPERATOR]}
