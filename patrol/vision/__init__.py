@@ -1,0 +1,1 @@
+"""What the camera sees: model registry, detector, tiles, tracking, and figures of how good they are."""
