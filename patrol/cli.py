@@ -79,6 +79,12 @@ def main() -> None:
         # The reader of our output (head, less) has gone; nothing is wrong.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        if os.environ.get("NIGHT_PATROL_DEBUG") == "1":
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        typer.echo(f"patrol: {where}{error.strerror or error}; check the path and its rights", err=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from patrol.domain.errors import UsageError
 from patrol.vision import evaluation
-from patrol.vision.detector import Detector
+from patrol.vision.detector import DEFAULT_NMS_IOU, Detector
 from patrol.vision.evaluation import Judged, Spread, Truth
 from patrol.vision.registry import Manifest, load_manifest
 from patrol.vision.tiles import DEFAULT_OVERLAP, plan_tiles
@@ -32,8 +32,6 @@ DATA_VARIABLE = "NIGHT_PATROL_TEST_DATA"
 DATA_DEFAULT = "../shared/data"
 SCORE_FLOOR = 0.01
 """Average precision needs the unsure detections too; YOLOX's own evaluation goes down to 0.01."""
-NMS_IOU = 0.65
-"""YOLOX's own evaluation; live the detector suppresses more, against doubles."""
 PETS_STEP = 5
 BOOTSTRAP_SEED = 20
 _MS_PER_S = 1000.0
@@ -109,7 +107,8 @@ def detect(
         )
     manifests = [load_manifest(name, search=[folder / "models"]) for name in model or ["night-patrol-nano"]]
     detectors = [
-        Detector(one, threads=threads, score_threshold=SCORE_FLOOR, nms_iou=NMS_IOU) for one in manifests
+        Detector(one, threads=threads, score_threshold=SCORE_FLOOR, nms_iou=DEFAULT_NMS_IOU)
+        for one in manifests
     ]
     rows: list[Row] = []
     differences: list[Difference] = []
@@ -217,7 +216,7 @@ def _report(
     return {
         "metric": "AP50 of people, COCO 101-point, IoU 0.5; spread: 5th and 95th percentile over pictures",
         "pets_step": step,
-        "nms_iou": NMS_IOU,
+        "nms_iou": DEFAULT_NMS_IOU,
         "overlap": overlap,
         "threads": threads,
         "bootstrap_rounds": evaluation.BOOTSTRAP_ROUNDS,

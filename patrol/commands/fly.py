@@ -23,7 +23,7 @@ app = typer.Typer(add_completion=False)
     "--camera udp://127.0.0.1:5600 --station http://127.0.0.1:8400 --token-file edge.token`"
 )
 def fly(
-    plan: Annotated[Path, typer.Argument(help="QGroundControl .plan file.")],
+    plan: Annotated[Path, typer.Argument(help="QGroundControl .plan file.", dir_okay=False, exists=True)],
     link: Annotated[str, typer.Option(help="Aircraft: udp://HOST:PORT listens, tcp://HOST:PORT connects.")],
     camera: Annotated[str, typer.Option(help="Video: udp://HOST:PORT, rtsp://..., or a file.")],
     station: Annotated[
@@ -79,7 +79,15 @@ def fly_with_view(
         supervisor = Supervisor(settings, sortie_to_fly(settings.sortie_record_path), view.show)
         prepare(supervisor)
 
+        asked = False
+
         def bring_home(_signal: int, _frame: FrameType | None) -> None:
+            nonlocal asked
+            if asked:
+                view.say("leaving the drone to its autopilot", "yellow")
+                supervisor.leave_to_autopilot()
+                return
+            asked = True
             view.say("stopping: the drone comes home; once more leaves it to its autopilot", "yellow")
             supervisor.request_return("stopped by the operator")
 
@@ -93,8 +101,9 @@ def fly_with_view(
 
 def summary_sentence(summary: SortieSummary) -> str:
     """What a sortie came to, for people."""
+    refused = f" Refused by the station: {summary.deliveries_refused}." if summary.deliveries_refused else ""
     return (
         f"Sortie {summary.state.value} after {summary.seconds:.0f} s. "
         f"Pictures analysed: {summary.frames_analysed}, people tracked: {summary.people_tracked}, "
-        f"alerts raised: {summary.alerts_raised}, delivered: {summary.alerts_sent}."
+        f"alerts raised: {summary.alerts_raised}, delivered: {summary.alerts_sent}.{refused}"
     )

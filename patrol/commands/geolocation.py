@@ -118,7 +118,7 @@ class _TsaiCamera:
         self._centre_m = -self._rotation.T @ np.array([extrinsic[key] for key in ("tx", "ty", "tz")]) / 1000.0
 
     def foot_on_ground(self, box: NDArray[np.float64]) -> tuple[float, float]:
-        """Where the bottom centre of a box (pixels of the footage) meets the ground, metres east and north."""
+        """East and north in metres of where the bottom centre of a box (footage pixels) meets the ground."""
         x_px = (box[0] + box[2]) / 2 / _FOOTAGE_SCALE
         y_px = box[3] / _FOOTAGE_SCALE
         x_mm = (x_px - self._cx) * self._dpx / self._sx

@@ -109,7 +109,7 @@ def watch(
     draw: Annotated[Path | None, typer.Option(help="Write the annotated video here (H.264 MP4).")] = None,
     model: Annotated[str, typer.Option(help="Detector, see `patrol models list`.")] = EyesSettings().model,
     tile: Annotated[
-        int | None, typer.Option(help="Side of detection tiles in pixels; default: whole picture.")
+        int | None, typer.Option(help="Side of detection tiles in pixels; default: whole picture.", min=64)
     ] = None,
 ) -> None:
     """Find people and incidents in VIDEO.
@@ -165,6 +165,7 @@ def watch(
                     VideoFile(draw, source.frame_rate_hz or 25.0, (drawn.shape[1], drawn.shape[0]))
                 )
             writer.write(drawn)
+        desk.close(pipeline.finish())
     if not frames:
         raise VideoError(f"{video}: holds no picture; give another file")
     Console(stderr=True).print(f"pictures: {frames}, people tracked: {len(people)}, incidents: {len(alerts)}")

@@ -61,7 +61,8 @@ class AlertSource:
 class AlertReport:
     """One revision of an alert as the edge reports it; JSON body of the station's intake. Times are UTC.
 
-    `measure` holds figures by name with the unit in the name. `ended_at` is set once the incident is over.
+    `measure` holds figures by name with the unit in the name. `ended_at` is set once the incident is over or
+    nobody watches it any more; the alert's state is for people to close.
     """
 
     id: str

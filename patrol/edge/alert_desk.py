@@ -1,10 +1,11 @@
 """Turns changes of incidents into alert revisions with a redacted picture, and makes them durable."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from patrol.anomaly.incidents import IncidentChange
 from patrol.domain.alerts import AlertReport, AlertSource, EvidenceReference
 from patrol.domain.incidents import Incident
 from patrol.edge.alerts import report_of, utc_from_ns
@@ -42,16 +43,21 @@ class AlertDesk:
     def handle(self, result: FrameResult) -> None:
         """Store a revision for each incident that this picture changed."""
         for change in result.changes:
-            incident = change.incident
-            files = []
-            if incident.incident_id not in self._evidence:
-                files.append(self._snapshot(result, incident))
-            if incident.closed_at_ns is None:
-                self._open[incident.incident_id] = incident
-            else:
-                self._open.pop(incident.incident_id, None)
-            evidence = [self._evidence[incident.incident_id]]
-            self._keep(report_of(incident, self._market, self._source, evidence), files)
+            new = change.incident.incident_id not in self._evidence
+            self._tell(change.incident, [self._snapshot(result, change.incident)] if new else [])
+
+    def close(self, changes: Sequence[IncidentChange]) -> None:
+        """Store the last revision of incidents that nobody watches any more."""
+        for change in changes:
+            self._tell(change.incident, [])
+
+    def _tell(self, incident: Incident, files: list[EvidenceFile]) -> None:
+        if incident.closed_at_ns is None:
+            self._open[incident.incident_id] = incident
+        else:
+            self._open.pop(incident.incident_id, None)
+        evidence = [self._evidence[incident.incident_id]]
+        self._keep(report_of(incident, self._market, self._source, evidence), files)
 
     def _snapshot(self, result: FrameResult, incident: Incident) -> EvidenceFile:
         """The picture that opened the incident, every person's head made unrecognisable."""

@@ -7,6 +7,7 @@ not there, or that does not keep up, is dropped: whatever must not be lost goes 
 import contextlib
 import logging
 import os
+import select
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ Party = Literal["flight", "eyes", "uplink", "supervisor"]
 _LONGEST_PATH_BYTES = 107
 # The kernel's default ceiling for a datagram is net.core.wmem_max, 212,992 bytes on Debian.
 _LARGEST_DATAGRAM_BYTES = 200_000
+LARGEST_PICTURE_BYTES = 145_000
+"""A JPEG of this size still fits after base64 and the words around it."""
 # It queues ten datagrams a socket (net.unix.max_dgram_qlen), 0.1 s of telemetry: read them from a thread
 # that does nothing else.
 
@@ -87,6 +90,8 @@ class Bus:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LARGEST_DATAGRAM_BYTES)
         self._socket.bind(str(path))
+        # Never a time-out on the socket: Python would make senders wait it out as well.
+        self._socket.setblocking(False)
 
     def send(self, to: Party, message: Message) -> bool:
         """Send without waiting; False when the other end is absent, full, or the message too large."""
@@ -95,7 +100,7 @@ class Bus:
         if len(data) > _LARGEST_DATAGRAM_BYTES:
             return False
         try:
-            self._socket.sendto(data, socket.MSG_DONTWAIT, str(self._run_dir / f"{to}.sock"))
+            self._socket.sendto(data, str(self._run_dir / f"{to}.sock"))
         except OSError:
             return False
         return True
@@ -103,9 +108,9 @@ class Bus:
     def receive(self, timeout_s: float) -> Message | None:
         """The next message, or None when none came in time or the socket was closed."""
         try:
-            self._socket.settimeout(timeout_s)
+            select.select([self._socket], [], [], timeout_s)
             data = self._socket.recv(_LARGEST_DATAGRAM_BYTES)
-        except OSError:
+        except (OSError, ValueError):  # nothing came; or closed, which select calls a wrong value
             return None
         name, _, body = data.partition(b"\n")
         adapter = _ADAPTERS.get(name.decode(errors="replace"))

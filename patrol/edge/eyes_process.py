@@ -14,7 +14,7 @@ from patrol.domain.live import EyesStatus, TrackDot
 from patrol.domain.positions import covariance_matrix
 from patrol.domain.telemetry import AttitudeSample, CameraPose, GimbalSample, PositionSample
 from patrol.edge.alert_desk import AlertDesk
-from patrol.edge.bus import Bus, LivePicture
+from patrol.edge.bus import LARGEST_PICTURE_BYTES, Bus, LivePicture
 from patrol.edge.drawing import annotate
 from patrol.edge.job import Job, background, run_process
 from patrol.edge.pipeline import FrameResult, Pipeline
@@ -26,20 +26,34 @@ from patrol.plan.market import read_market
 from patrol.uplink.outbox import Outbox
 from patrol.video.frames import Frame
 from patrol.video.redaction import encode_jpeg
-from patrol.video.source import VideoSource
+from patrol.video.source import SourceState, VideoSource
 from patrol.vision.registry import load_manifest
 
 _LOG = logging.getLogger(__name__)
 
 _STATUS_EVERY_S = 0.5
+# Small sources are enlarged to this, so that the boxes' numbers can be read.
+_LEAST_LIVE_WIDTH_PX = 640
+# How long pictures may come without a place before people are told; telemetry gaps of a second are common.
+_POSE_PATIENCE_S = 3.0
+_NO_POSE = (
+    "no telemetry fits the time of the pictures, so nobody's place is known and no alert can be raised; "
+    "check the aircraft's link, its gimbal and the clocks of camera and aircraft"
+)
+# The station takes no longer ones.
+_LONGEST_REASON = 500
 
 
 class _Telemetry:
-    """Pose history fed from the bus; a picture waits here until its instant is covered."""
+    """Pose history fed from the bus; a picture waits here until its instant is covered.
+
+    `heard` tells whether the aircraft has said anything at all.
+    """
 
     def __init__(self) -> None:
         self.history = PoseHistory()
         self._grown = threading.Condition()
+        self.heard = False
 
     def listen(self, bus: Bus, stop: threading.Event) -> None:
         while not stop.is_set():
@@ -54,6 +68,7 @@ class _Telemetry:
                 case _:
                     continue
             with self._grown:
+                self.heard = True
                 self._grown.notify_all()
 
     def pose_at(self, at_ns: int, wait_s: float) -> CameraPose | None:
@@ -71,9 +86,14 @@ class _Telemetry:
 class _Reporter:
     """Tells the uplink, a few times a second, what is seen now."""
 
-    def __init__(self, bus: Bus, eyes: EyesSettings, source: VideoSource, desk: AlertDesk) -> None:
+    def __init__(
+        self, bus: Bus, eyes: EyesSettings, source: VideoSource, desk: AlertDesk, telemetry: _Telemetry
+    ) -> None:
         self._bus = bus
         self._eyes = eyes
+        self._telemetry = telemetry
+        self._placed_at_s = time.monotonic()
+        self._lost_pose = False
         self._source = source
         self._desk = desk
         self._frames_analysed = 0
@@ -89,6 +109,7 @@ class _Reporter:
         self._frames_analysed += 1
         self._people.update(track.track_id for track in result.tracks)
         now_s = time.monotonic()
+        self._note_pose(result, now_s)
         if now_s >= self._picture_due_s:
             self._picture_due_s = now_s + 1.0 / self._eyes.live_hz
             self._send_picture(result)
@@ -101,10 +122,13 @@ class _Reporter:
             return
         self._status_due_s = now_s + _STATUS_EVERY_S
         camera = self._source.status()
+        state, reason = camera.state, camera.reason
+        if self._lost_pose and state is SourceState.READY:
+            state, reason = SourceState.DEGRADED, _NO_POSE
         status = EyesStatus(
             at_ns=time.time_ns(),
-            camera=camera.state.value,
-            camera_reason=camera.reason,
+            camera=state.value,
+            camera_reason=reason[:_LONGEST_REASON],
             footprint=self._latest.footprint if self._latest else (),
             tracks=self._track_dots(),
             frames_analysed=self._frames_analysed,
@@ -114,6 +138,15 @@ class _Reporter:
         )
         self._bus.send("uplink", status)
         self._bus.send("supervisor", status)
+
+    def _note_pose(self, result: FrameResult, now_s: float) -> None:
+        """Say so, once, when pictures come whose place nobody knows: no alert can come of them."""
+        if result.pose is not None or not self._telemetry.heard:
+            self._placed_at_s = now_s
+        lost = now_s - self._placed_at_s > _POSE_PATIENCE_S
+        if lost and not self._lost_pose:
+            _LOG.warning("%s", _NO_POSE)
+        self._lost_pose = lost
 
     def _track_dots(self) -> tuple[TrackDot, ...]:
         if self._latest is None:
@@ -131,15 +164,14 @@ class _Reporter:
     def _send_picture(self, result: FrameResult) -> None:
         at_ns = result.frame.captured_at_ns
         clock = datetime.fromtimestamp(at_ns / 1e9).astimezone().strftime("%H:%M:%S")
-        drawn = annotate(
-            result.frame.pixels,
-            result,
-            self._desk.members,
-            f"{clock}  people {len(result.tracks)}",
-            min(self._eyes.live_width_px, max(result.frame.pixels.shape[1], 640)),
-        )
-        jpeg = base64.b64encode(encode_jpeg(drawn)).decode()
-        self._bus.send("uplink", LivePicture(at_ns, jpeg))
+        caption = f"{clock}  people {len(result.tracks)}"
+        width_px = min(self._eyes.live_width_px, max(result.frame.pixels.shape[1], _LEAST_LIVE_WIDTH_PX))
+        jpeg = encode_jpeg(annotate(result.frame.pixels, result, self._desk.members, caption, width_px))
+        while len(jpeg) > LARGEST_PICTURE_BYTES:
+            # Noise at night makes pictures large; a smaller one is better than none.
+            width_px = width_px * 3 // 4
+            jpeg = encode_jpeg(annotate(result.frame.pixels, result, self._desk.members, caption, width_px))
+        self._bus.send("uplink", LivePicture(at_ns, base64.b64encode(jpeg).decode()))
 
 
 def _record(log: TextIO, result: FrameResult) -> None:
@@ -175,7 +207,7 @@ def _run(job: Job, bus: Bus, stop: threading.Event) -> int:
     ):
         alert_source = AlertSource(settings.drone, job.sortie, manifest.name, manifest.sha256)
         desk = AlertDesk(market, alert_source, outbox.put)
-        reporter = _Reporter(bus, settings.eyes, source, desk)
+        reporter = _Reporter(bus, settings.eyes, source, desk, telemetry)
         for frame in source.frames(timeout_s=0.2):
             if stop.is_set():
                 break
@@ -189,6 +221,7 @@ def _run(job: Job, bus: Bus, stop: threading.Event) -> int:
             reporter.saw(result)
             if settings.record_tracks and result.ground_tracks:
                 _record(tracks_log, result)
+        desk.close(pipeline.finish())
     return 0
 
 

@@ -19,6 +19,8 @@ from patrol.plan.qgc import read_plan
 _LOG = logging.getLogger(__name__)
 
 _STATUS_EVERY_S = 0.25
+# The station takes no longer ones.
+_LONGEST_REASON = 500
 # MAV_SEVERITY falls as matters get worse (MAVLink common.xml).
 _MAV_SEVERITY_ERROR = 3
 _MAV_SEVERITY_WARNING = 4
@@ -79,7 +81,7 @@ class _Broadcast:
             at_ns=time.time_ns(),
             sortie=self._sortie,
             state=self._event.state,
-            reason=self._event.reason,
+            reason=self._event.reason[:_LONGEST_REASON],
             lat_deg=position.lat_deg if position else None,
             lon_deg=position.lon_deg if position else None,
             height_above_home_m=position.height_above_home_m if position else None,

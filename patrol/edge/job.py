@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +20,20 @@ _LOG = logging.getLogger(__name__)
 
 _JOB_FILE = "job.json"
 _PARENT_CHECK_S = 1.0
+_THREAD_END_S = 5.0
+
+EXIT_STOPPED = 3
+"""Exit code of a process that was told to end before its work was done."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One sortie: its id (a UUIDv7), its settings, and the run folder that holds the sockets."""
+    """One sortie: its id (a UUIDv7), its settings, the run folder with the sockets, the supervisor's pid."""
 
     sortie: str
     settings: EdgeSettings
     run_dir: Path
+    supervisor: int
 
     @property
     def folder(self) -> Path:
@@ -36,14 +42,19 @@ class Job:
 
     def write(self) -> None:
         """Leave the job in the run folder for the processes to read."""
-        document = {"sortie": self.sortie, "settings": self.settings.model_dump(mode="json")}
+        document = {
+            "sortie": self.sortie,
+            "supervisor": self.supervisor,
+            "settings": self.settings.model_dump(mode="json"),
+        }
         (self.run_dir / _JOB_FILE).write_text(json.dumps(document))
 
     @classmethod
     def read(cls, run_dir: Path) -> "Job":
         """Read the job that the supervisor wrote."""
         document = json.loads((run_dir / _JOB_FILE).read_text())
-        return cls(document["sortie"], EdgeSettings(**document["settings"]), run_dir)
+        settings = EdgeSettings(**document["settings"])
+        return cls(document["sortie"], settings, run_dir, document["supervisor"])
 
 
 class _NoticeHandler(logging.Handler):
@@ -67,12 +78,17 @@ def run_process(me: Party, body: Callable[[Job, Bus, threading.Event], int]) -> 
     """
     job = Job.read(Path(sys.argv[1]))
     bus = Bus(job.run_dir, me)
-    stop = threading.Event()
+    stop, told = threading.Event(), threading.Event()
+
+    def tell(*_: object) -> None:
+        told.set()
+        stop.set()
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    signal.signal(signal.SIGTERM, tell)
     _log_to_file(job, me)
     logging.getLogger().addHandler(_NoticeHandler(bus, me))
-    threading.Thread(target=_stop_when_orphaned, args=(stop, os.getppid()), daemon=True).start()
+    threading.Thread(target=_tell_when_orphaned, args=(tell, job.supervisor), daemon=True).start()
     try:
         code = body(job, bus, stop)
     except NightPatrolError as error:
@@ -84,6 +100,8 @@ def run_process(me: Party, body: Callable[[Job, Bus, threading.Event], int]) -> 
             "supervisor", Notice(me, logging.ERROR, f"{me} failed: {error!r}; see {job.folder}/{me}.log")
         )
         code = 1
+    if told.is_set():
+        code = EXIT_STOPPED
     bus.close()
     logging.shutdown()
     # Library threads that still wait on a socket must not keep a finished process alive.
@@ -102,20 +120,36 @@ def _log_to_file(job: Job, me: Party) -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
-def _stop_when_orphaned(stop: threading.Event, parent: int) -> None:
-    while not stop.wait(_PARENT_CHECK_S):
-        if os.getppid() != parent:
-            _LOG.info("the supervisor is gone; this process ends and leaves the drone to its autopilot")
-            stop.set()
+def _tell_when_orphaned(tell: Callable[[], None], supervisor: int) -> None:
+    # The supervisor may have gone before this process had even started: look first, then wait.
+    while os.getppid() == supervisor:
+        time.sleep(_PARENT_CHECK_S)
+    _LOG.info("the supervisor is gone; this process ends and leaves the drone to its autopilot")
+    tell()
 
 
 @contextlib.contextmanager
 def background(target: Callable[[threading.Event], None], stop: threading.Event) -> Iterator[None]:
-    """Run `target(stop)` in a thread for the time of a `with` block."""
-    thread = threading.Thread(target=target, args=(stop,), daemon=True)
+    """Run `target(stop)` in a thread for the time of a `with` block.
+
+    When it fails, `stop` is set and the failure raised at the end of the block: a process that has lost one
+    of its threads must end and be started again, not go on as half of itself.
+    """
+    failures: list[Exception] = []
+
+    def guarded() -> None:
+        try:
+            target(stop)
+        except Exception as error:  # noqa: BLE001 - whatever it was, it is raised in the main thread
+            failures.append(error)
+            stop.set()
+
+    thread = threading.Thread(target=guarded, daemon=True)
     thread.start()
     try:
         yield
     finally:
         stop.set()
-        thread.join(timeout=5.0)
+        thread.join(timeout=_THREAD_END_S)
+    if failures:
+        raise failures[0]

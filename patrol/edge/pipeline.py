@@ -1,6 +1,7 @@
 """One frame's way: from pixels to incidents. No I/O, no clock; all times are those of the pictures."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -23,6 +24,7 @@ from patrol.vision.tracking import Tracker, TrackingParameters
 
 # Beyond this a footprint drawn on the map says nothing: people there are too small to be found.
 _FOOTPRINT_RANGE_M = 80.0
+_SECOND_NS = 1_000_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,12 +68,14 @@ class Pipeline:
         )
         self._tracker = Tracker(self._tracking, manifest.person_classes)
         self._gathering = GatheringDetector(self._thresholds)
+        self._latest_ns: int | None = None
         self._incidents = IncidentBook(lambda: str(uuid_utils.uuid7()))
 
     def process(
         self, frame: Frame, pose: CameraPose | None, velocity_en_mps: tuple[float, float] = (0.0, 0.0)
     ) -> FrameResult:
         """Analyse one picture taken from `pose` (None: not known) at the aircraft's ground velocity."""
+        self._latest_ns = frame.captured_at_ns
         height_px, width_px = frame.pixels.shape[:2]
         tiles = plan_tiles(width_px, height_px, self._eyes.tile_px)
         people = self._detector.detect(frame.pixels, tiles).of_classes(self._person_classes)
@@ -80,7 +84,7 @@ class Pipeline:
             return FrameResult(frame, None, people, tracks, [], [], ())
 
         scaled = self._camera.scaled_to(width_px, height_px)
-        ground_tracks = self._on_ground(scaled, tracks, pose, velocity_en_mps)
+        ground_tracks = self._on_ground(scaled, frame, tracks, pose, velocity_en_mps)
         observations = self._gathering.update(frame.captured_at_ns, ground_tracks)
         seen = footprint(
             scaled, pose, ground_amsl_m=self._market.ground_amsl_m, max_range_m=_FOOTPRINT_RANGE_M
@@ -93,9 +97,14 @@ class Pipeline:
         changes = self._incidents.update(frame.captured_at_ns, observations, in_view)
         return FrameResult(frame, pose, people, tracks, ground_tracks, changes, seen)
 
+    def finish(self) -> list[IncidentChange]:
+        """The end of the pictures: close the incidents that are open, for nobody watches them any more."""
+        return [] if self._latest_ns is None else self._incidents.close(self._latest_ns)
+
     def _on_ground(
         self,
         camera: CameraModel,
+        frame: Frame,
         tracks: list[Track],
         pose: CameraPose,
         velocity_en_mps: tuple[float, float],
@@ -104,13 +113,15 @@ class Pipeline:
             return []
         heights_px = np.array([track.box_xyxy_px[3] - track.box_xyxy_px[1] for track in tracks])
         sigma_px = np.maximum(self._eyes.foot_sigma_min_px, self._eyes.foot_sigma_share * heights_px)
+        capture_sigma_s = frame.captured_at_sigma_ns / _SECOND_NS
+        errors = replace(self._pose_errors, time_s=math.hypot(self._pose_errors.time_s, capture_sigma_s))
         points = pixels_to_ground(
             camera,
             pose,
             np.array([track.foot_px for track in tracks]),
             ground_amsl_m=self._market.ground_amsl_m,
             pixel_sigma_px=np.column_stack([sigma_px, sigma_px]),
-            errors=self._pose_errors,
+            errors=errors,
             velocity_en_mps=velocity_en_mps,
         )
         east_m, north_m = self._market.frame.to_enu(points.lat_deg, points.lon_deg)

@@ -4,27 +4,31 @@
 on a picture; `uplink` may hang on a network. Each is started again when it dies; the drone flies on.
 """
 
+import contextlib
+import fcntl
 import logging
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import uuid_utils
 
-from patrol.domain.errors import NightPatrolError
+from patrol.domain.errors import NightPatrolError, UsageError
 from patrol.domain.live import EyesStatus, FlightStatus
 from patrol.domain.sorties import SortieEvent, SortieState
 from patrol.edge.bus import Bus, Message, Notice, Party, ReturnHome
 from patrol.edge.checks import check_before_start
-from patrol.edge.job import Job
+from patrol.edge.job import EXIT_STOPPED, Job
 from patrol.edge.settings import EdgeSettings
-from patrol.flight.record import read_record
+from patrol.flight.record import RecordError, read_record
 from patrol.uplink.outbox import Outbox
+from patrol.video.opening import parse_address
 
 _LOG = logging.getLogger(__name__)
 
@@ -57,6 +61,7 @@ class SortieSummary:
     people_tracked: int
     alerts_raised: int
     alerts_sent: int
+    deliveries_refused: int
     folder: Path
 
 
@@ -94,8 +99,8 @@ class _Totals:
 class Supervisor:
     """Runs one sortie to its end.
 
-    `observer` is called with every message of the processes, for the display. `request_return` may be called
-    from a signal handler: the first call brings the drone home, the second leaves it to its autopilot.
+    `observer` is called with every message of the processes, for the display. `request_return` and
+    `leave_to_autopilot` may be called from any thread and from signal handlers.
     """
 
     settings: EdgeSettings
@@ -104,7 +109,6 @@ class Supervisor:
     _children: dict[Party, _Child] = field(default_factory=dict)
     _totals: _Totals = field(default_factory=_Totals)
     _event: SortieEvent | None = None
-    _airborne: bool = False
     _last_error: str = "the flight process never reported"
     _eyes_ready: bool = False
     _camera_reason: str = ""
@@ -112,10 +116,12 @@ class Supervisor:
     _leave_now: bool = False
 
     def request_return(self, reason: str) -> None:
-        """Bring the drone home; asked a second time, end at once and leave the drone to its autopilot."""
-        if self._return_reason is not None:
-            self._leave_now = True
-        self._return_reason = reason
+        """Bring the drone home, or do not start it. The first reason stands."""
+        self._return_reason = self._return_reason or reason
+
+    def leave_to_autopilot(self) -> None:
+        """End our processes soon and leave the drone to its autopilot."""
+        self._leave_now = True
 
     def run(self) -> SortieSummary:
         """Fly the sortie. Returns when the drone is down, or when told twice to stop.
@@ -125,9 +131,13 @@ class Supervisor:
                 stayed on the ground.
         """
         check_before_start(self.settings)
+        with _only_patrol_of(self.settings):
+            return self._run()
+
+    def _run(self) -> SortieSummary:
         began_s = time.monotonic()
         job_dir = Path(tempfile.mkdtemp(prefix="night-patrol-"))
-        job = Job(self.sortie, self.settings, job_dir)
+        job = Job(self.sortie, self.settings, job_dir, os.getpid())
         job.folder.mkdir(parents=True, exist_ok=True)
         self.settings.outbox_path.parent.mkdir(parents=True, exist_ok=True)
         job.write()
@@ -166,7 +176,7 @@ class Supervisor:
             if self._return_reason is not None:
                 raise NightPatrolError("stopped before the start; the drone stayed on the ground")
             if time.monotonic() > deadline_s:
-                reason = self._camera_reason or f"{self.settings.camera}: no picture"
+                reason = self._camera_reason or f"{parse_address(self.settings.camera).name}: no picture"
                 raise NightPatrolError(
                     f"{reason}; the drone stays on the ground, since a blind patrol sees nothing"
                 )
@@ -181,6 +191,8 @@ class Supervisor:
             if self._return_reason is not None and now_s - asked_at_s > _ASK_AGAIN_S:
                 bus.send("flight", ReturnHome(self._return_reason))
                 asked_at_s = now_s
+        while self._pump(bus, timeout_s=0.0):
+            pass
 
     def _drain(self, job: Job, bus: Bus) -> None:
         """Stop the eyes, then give the uplink time to deliver what is durable but not yet sent."""
@@ -194,31 +206,28 @@ class Supervisor:
                 self._keep_alive(job)
             waiting = outbox.depth()
         if waiting:
-            self.observer(
-                Notice(
-                    "supervisor",
-                    logging.WARNING,
-                    f"{waiting} alert revisions wait in {self.settings.outbox_path}; they are sent when the "
-                    "next patrol starts",
-                )
+            self._warn(
+                f"{waiting} reports and pictures wait in {self.settings.outbox_path}; they are sent when the "
+                "next patrol starts"
             )
 
-    def _pump(self, bus: Bus) -> None:
-        message = bus.receive(timeout_s=0.2)
+    def _pump(self, bus: Bus, timeout_s: float = 0.2) -> bool:
+        """Take note of one message and pass it on; False when none came in time."""
+        message = bus.receive(timeout_s)
         if message is None:
-            return
+            return False
         if isinstance(message, EyesStatus):
             self._totals.update(message)
             self._eyes_ready = self._eyes_ready or message.camera == "ready"
             self._camera_reason = message.camera_reason
         elif isinstance(message, FlightStatus):
             self._event = SortieEvent(message.at_ns, message.state, message.reason)
-            self._airborne = self._airborne or message.armed
         elif isinstance(message, SortieEvent):
             self._event = message
         elif isinstance(message, Notice) and message.level >= logging.ERROR:
             self._last_error = message.sentence
         self.observer(message)
+        return True
 
     def _keep_alive(self, job: Job) -> None:
         now_s = time.monotonic()
@@ -234,32 +243,43 @@ class Supervisor:
 
     def _note_exit(self, child: _Child, code: int, now_s: float) -> None:
         child.process = None
-        over = self._event is not None and self._event.state.is_final
-        if code == 0 or (child.name == "flight" and over):
-            # The eyes end by themselves with a recording, the flight process with its sortie.
+        if self._is_done(child.name, code):
             child.finished = True
             return
-        if child.name == "flight" and code > 0 and not self._airborne:
-            # It gave up on the ground and said why; a crash in the air is another matter.
-            child.finished = True
-            self._event = SortieEvent(time.time_ns(), SortieState.ABORTED, self._last_error)
-            return
-        if code == _USAGE_EXIT:
-            child.finished = True
-            if child.name == "eyes":
-                raise NightPatrolError(f"the eyes cannot run: {self._last_error}")
-            return
+        if code == _USAGE_EXIT and "flight" not in self._children:
+            raise NightPatrolError(f"{child.name} cannot run: {self._last_error}")
         if now_s - child.started_at_s > _WELL_AFTER_S:
             child.delay_s = _RESTART_FIRST_S
         child.restart_at_s = now_s + child.delay_s
-        self.observer(
-            Notice(
-                "supervisor",
-                logging.WARNING,
-                f"{child.name} ended {_how(code)}; restarting in {child.delay_s:.1f} s, the drone flies on",
-            )
+        self._warn(
+            f"{child.name} ended {_how(code)} and starts again in {child.delay_s:.1f} s; the drone flies on"
         )
         child.delay_s = min(child.delay_s * 2, _RESTART_MOST_S)
+
+    def _is_done(self, name: Party, code: int) -> bool:
+        """Whether a process that ended has done its work; any other is started again."""
+        if name == "eyes":
+            return code == 0  # a recording has come to its end
+        if name == "uplink":
+            return False
+        if code == 0 or (self._event is not None and self._event.state.is_final):
+            return True
+        if code == EXIT_STOPPED or code < 0 or self._may_be_flying():
+            return False
+        # It gave up on the ground and said why.
+        self._event = SortieEvent(time.time_ns(), SortieState.ABORTED, self._last_error)
+        return True
+
+    def _may_be_flying(self) -> bool:
+        """What the record says, which is on disk before the motors start; unreadable counts as yes."""
+        try:
+            record = read_record(self.settings.sortie_record_path)
+        except RecordError:
+            return True
+        return record is not None and record.unfinished
+
+    def _warn(self, sentence: str) -> None:
+        self.observer(Notice("supervisor", logging.WARNING, sentence))
 
     def _end(self, name: Party) -> None:
         child = self._children.get(name)
@@ -284,6 +304,7 @@ class Supervisor:
         analysed, dropped, people = self._totals.sum()
         with Outbox(self.settings.outbox_path) as outbox:
             raised, sent = outbox.counts(self.sortie)
+            refused = sum(delivery.sortie == self.sortie for delivery in outbox.set_aside())
         event = self._event or SortieEvent(0, SortieState.ABORTED, self._last_error)
         return SortieSummary(
             sortie=self.sortie,
@@ -295,8 +316,24 @@ class Supervisor:
             people_tracked=people,
             alerts_raised=raised,
             alerts_sent=sent,
+            deliveries_refused=refused,
             folder=job.folder,
         )
+
+
+@contextlib.contextmanager
+def _only_patrol_of(settings: EdgeSettings) -> Iterator[None]:
+    """Hold the drone's lock: two patrols of one drone would share its record and its outbox."""
+    path = settings.sortie_record_path.with_suffix(".lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UsageError(
+                f"{settings.drone}: another patrol of it is running; wait for that or name another drone"
+            ) from error
+        yield
 
 
 def sortie_to_fly(record_path: Path) -> str:

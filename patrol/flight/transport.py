@@ -7,6 +7,7 @@ import termios
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
@@ -62,14 +63,29 @@ def open_transport(url: str) -> Transport:
         UsageError: the URL is none of udp://HOST:PORT, tcp://HOST:PORT, serial:///DEVICE?baud=N.
         LinkError: the port or device cannot be had; the sentence says what to do.
     """
-    parts = urlsplit(url)
+    return _opener(url)()
+
+
+def check_url(url: str) -> None:
+    """Check the form of a link's URL without opening it.
+
+    Raises:
+        UsageError: as from `open_transport`.
+    """
+    _opener(url)
+
+
+def _opener(url: str) -> Callable[[], Transport]:
     try:
+        parts = urlsplit(url)
         if parts.scheme == "udp":
-            return UdpTransport(url, parts.hostname or "0.0.0.0", _port(parts))  # noqa: S104 - vehicles call in
+            # Without a host every address is listened on: vehicles call in.
+            return partial(UdpTransport, url, parts.hostname or "0.0.0.0", _port(parts))  # noqa: S104
         if parts.scheme == "tcp" and parts.hostname:
-            return _tcp(url, parts.hostname, _port(parts))
+            return partial(_tcp, url, parts.hostname, _port(parts))
         if parts.scheme == "serial" and parts.path:
-            return _serial(url, parts.path, int(parse_qs(parts.query).get("baud", [str(_DEFAULT_BAUD)])[0]))
+            baud = int(parse_qs(parts.query).get("baud", [str(_DEFAULT_BAUD)])[0])
+            return partial(_serial, url, parts.path, baud)
     except ValueError as error:
         raise UsageError(f"{url}: {error}; write {_FORMS}") from error
     raise UsageError(f"{url}: not a link to a vehicle; write {_FORMS}")

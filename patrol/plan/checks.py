@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -14,7 +14,7 @@ from shapely.geometry.base import BaseGeometry
 from patrol.geo.frames import LocalFrame
 from patrol.plan import qgc
 from patrol.plan.market import MarketMap
-from patrol.plan.qgc import FlightPlan, MissionItem
+from patrol.plan.qgc import FenceCircle, FlightPlan, HomePosition, MissionItem, RallyPoint
 
 MAX_HEIGHT_M = 120.0
 """Above ground: the limit of China's Interim Regulations on Unmanned Aircraft Flight (2024, article 19), of
@@ -35,6 +35,51 @@ FAR_FROM_HOME_M = 2000.0
 HOVER_S = 10.0
 """Holding longer than this over people is hovering, not passing."""
 
+MAX_HOLD_S = 3600.0
+"""At one place: no multicopter's battery lasts longer, so what follows would never be flown."""
+
+MAX_SPEED_MPS = 10.0
+"""ArduCopter's default WPNAV_SPEED. At its default WPNAV_ACCEL of 2.5 m/s2 it stops from this within 20 m."""
+
+TAKEOFF_PLACE_M = 5.0
+"""A take-off drawn further than this from home was meant to be flown from somewhere else. Our choice."""
+
+CHECKED_COMMANDS = frozenset(
+    {
+        qgc.NAV_TAKEOFF, qgc.NAV_WAYPOINT, qgc.NAV_LOITER_TIME, qgc.NAV_LAND, qgc.NAV_RETURN_TO_LAUNCH,
+        qgc.NAV_DELAY, qgc.CONDITION_DELAY, qgc.CONDITION_DISTANCE, qgc.CONDITION_YAW, qgc.DO_CHANGE_SPEED,
+        qgc.DO_SET_ROI_LOCATION, qgc.DO_SET_ROI_NONE, qgc.DO_SET_ROI, qgc.DO_MOUNT_CONTROL,
+        qgc.DO_GIMBAL_MANAGER_PITCHYAW, qgc.DO_DIGICAM_CONTROL, qgc.DO_SET_CAM_TRIGG_DIST,
+        qgc.DO_SET_CAM_TRIGG_INTERVAL, qgc.SET_CAMERA_MODE, qgc.SET_CAMERA_ZOOM, qgc.SET_CAMERA_FOCUS,
+        qgc.IMAGE_START_CAPTURE, qgc.IMAGE_STOP_CAPTURE, qgc.VIDEO_START_CAPTURE, qgc.VIDEO_STOP_CAPTURE,
+    }
+)  # fmt: skip
+"""What a patrol may do: fly straight legs, hold, look and take pictures. Any other command is an error, for
+these checks do not know where it leads."""
+
+_REFUSED = {
+    qgc.NAV_LOITER_UNLIM: ("NAV_LOITER_UNLIM", "never ends", "use a waypoint with a hold time"),
+    qgc.NAV_LOITER_TURNS: (
+        "NAV_LOITER_TURNS", "flies a circle whose radius can be the autopilot's own", "use waypoints",
+    ),
+    qgc.NAV_SPLINE_WAYPOINT: (
+        "NAV_SPLINE_WAYPOINT", "flies a curve that can leave the fence between its ends", "use waypoints",
+    ),
+    qgc.NAV_VTOL_TAKEOFF: ("NAV_VTOL_TAKEOFF", "is for winged aircraft", "use a plain take-off"),
+    qgc.NAV_VTOL_LAND: ("NAV_VTOL_LAND", "is for winged aircraft", "use a plain landing"),
+    qgc.NAV_PAYLOAD_PLACE: ("NAV_PAYLOAD_PLACE", "sinks to the ground to set down a load", "delete it"),
+    qgc.DO_SET_MODE: ("DO_SET_MODE", "leaves the mission for another flight mode", "delete it"),
+    qgc.DO_JUMP: ("DO_JUMP", "can repeat legs until the battery is low", "write the legs out"),
+    qgc.DO_SET_HOME: ("DO_SET_HOME", "moves the place to return to", "delete it and plan from the real home"),
+    qgc.DO_FENCE_ENABLE: ("DO_FENCE_ENABLE", "switches the fence, but it stays on in flight", "delete it"),
+}  # fmt: skip
+"""Commands that somebody may well put into a plan: name, why not, what to do instead."""
+
+_ROI_WITH_PLACE = (qgc.DO_SET_ROI_LOCATION, qgc.DO_SET_ROI)
+_LANDINGS = (qgc.NAV_RETURN_TO_LAUNCH, qgc.NAV_LAND)
+_HORIZONTAL_SPEEDS = (0, 1)  # SPEED_TYPE_AIRSPEED, SPEED_TYPE_GROUNDSPEED
+_KEEP_OR_DEFAULT_SPEED = (-1, -2)  # MAV_CMD_DO_CHANGE_SPEED's "no change" and "back to the default"
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -46,10 +91,12 @@ class Finding:
 
 def check_plan(plan: FlightPlan, market: MarketMap | None = None) -> list[Finding]:
     """Everything that is wrong with a plan, errors first; with a market also what concerns people there."""
-    findings = list(_check_coordinates(plan))
+    findings = [*_check_commands(plan), *_check_numbers(plan)]
     if not findings:
         flight = _Flight(plan)
-        for check in (_check_order, _check_fence, _check_inside, _check_heights, _check_distances):
+        for check in (
+            _check_order, _check_settings, _check_fence, _check_inside, _check_heights, _check_distances,
+        ):  # fmt: skip
             findings += check(flight)
         if market is not None:
             findings += _check_market(flight, market)
@@ -59,11 +106,15 @@ def check_plan(plan: FlightPlan, market: MarketMap | None = None) -> list[Findin
 
 @dataclass(frozen=True)
 class _Stop:
-    """A place the aircraft goes to: its item's number (1 for the first), its place in metres from home."""
+    """A place the aircraft goes to: its item's number (1 for the first), its place in metres from home.
+
+    `hold_s` is how long it stays there, the delays that follow included.
+    """
 
     number: int
     item: MissionItem
     place: Point
+    hold_s: float
 
     @property
     def name(self) -> str:
@@ -87,13 +138,15 @@ class _Flight:
         stops: list[_Stop] = []
         place = self.home
         for number, item in enumerate(self.plan.items, start=1):
+            if item.command == qgc.NAV_DELAY and stops:
+                stops[-1] = replace(stops[-1], hold_s=stops[-1].hold_s + item.hold_s)
             if not item.is_flown_to:
                 continue
             # Without a place of its own a command is carried out where the aircraft is. ArduPilot takes off
             # straight up, whatever place the item names.
             if item.lat_deg is not None and item.lon_deg is not None and item.command != qgc.NAV_TAKEOFF:
                 place = self.point(item.lat_deg, item.lon_deg)
-            stops.append(_Stop(number, item, place))
+            stops.append(_Stop(number, item, place, item.hold_s))
         return tuple(stops)
 
     @cached_property
@@ -132,19 +185,39 @@ def _warning(sentence: str) -> Finding:
     return Finding("warning", sentence)
 
 
-def _check_coordinates(plan: FlightPlan) -> Iterator[Finding]:
-    places: list[tuple[str, float | None, float | None]] = [("home", plan.home.lat_deg, plan.home.lon_deg)]
-    places += [(f"item {n}", item.lat_deg, item.lon_deg) for n, item in enumerate(plan.items, start=1)]
+def _check_commands(plan: FlightPlan) -> Iterator[Finding]:
+    for number, item in enumerate(plan.items, start=1):
+        if item.command in _REFUSED:
+            name, reason, remedy = _REFUSED[item.command]
+            yield _error(f"item {number} is {name} ({item.command}), which {reason}; {remedy}")
+        elif item.command not in CHECKED_COMMANDS:
+            yield _error(
+                f"item {number} is command {item.command}, which is not among those a patrol may use; "
+                "delete it or replace it by waypoints"
+            )
+
+
+def _check_numbers(plan: FlightPlan) -> Iterator[Finding]:
+    """What is no number, or no coordinate. Comparisons are written so that "not a number" fails them."""
+    parts: list[tuple[str, HomePosition | MissionItem | FenceCircle | RallyPoint]] = [("home", plan.home)]
+    parts += [(f"item {n}", item) for n, item in enumerate(plan.items, start=1)]
+    parts += [(f"fence circle {n}", circle) for n, circle in enumerate(plan.fence_circles, start=1)]
+    parts += [(f"rally point {n}", point) for n, point in enumerate(plan.rally, start=1)]
+    for name, part in parts:
+        for field, value in vars(part).items():
+            if field not in ("lat_deg", "lon_deg") and value is not None and not math.isfinite(value):
+                yield _error(f"{name} has {value:g} as its {field}; set it to a number")
+    places: list[tuple[str, float | None, float | None]] = [
+        (name, part.lat_deg, part.lon_deg) for name, part in parts
+    ]
     for number, polygon in enumerate(plan.fence, start=1):
         places += [
             (f"fence polygon {number}, vertex {i}", *v) for i, v in enumerate(polygon.vertices, start=1)
         ]
-    places += [(f"fence circle {n}", c.lat_deg, c.lon_deg) for n, c in enumerate(plan.fence_circles, start=1)]
-    places += [(f"rally point {n}", r.lat_deg, r.lon_deg) for n, r in enumerate(plan.rally, start=1)]
     for name, lat_deg, lon_deg in places:
-        if lat_deg is not None and abs(lat_deg) > 90:
+        if lat_deg is not None and not abs(lat_deg) <= 90:
             yield _error(f"{name} has latitude {lat_deg:g}, beyond the poles; mend it")
-        if lon_deg is not None and abs(lon_deg) > 180:
+        if lon_deg is not None and not abs(lon_deg) <= 180:
             yield _error(f"{name} has longitude {lon_deg:g}, beyond 180 degrees; mend it")
 
 
@@ -153,18 +226,45 @@ def _check_order(flight: _Flight) -> Iterator[Finding]:
         yield _error("holds nothing to fly to; add a take-off and waypoints")
         return
     first = flight.stops[0]
-    if first.item.command not in (qgc.NAV_TAKEOFF, qgc.NAV_VTOL_TAKEOFF):
+    if first.item.command != qgc.NAV_TAKEOFF:
         yield _error(f"{first.name} comes before any take-off; begin with a take-off")
-    landings = (qgc.NAV_RETURN_TO_LAUNCH, qgc.NAV_LAND, qgc.NAV_VTOL_LAND)
-    if not any(item.command in landings for item in flight.plan.items):
+    landings = [n for n, item in enumerate(flight.plan.items, start=1) if item.command in _LANDINGS]
+    if not landings:
         yield _error(
             "ends without return or landing: the aircraft would hover until its battery is low; add a return"
         )
-    elif flight.stops[-1].number > max(
-        number for number, item in enumerate(flight.plan.items, start=1) if item.command in landings
-    ):
+    elif flight.stops[-1].number > landings[0]:
         yield _error(
-            f"{flight.stops[-1].name} comes after the last return or landing; move it up or delete it"
+            f"{flight.stops[-1].name} comes after the first return or landing; move it up or delete it"
+        )
+
+
+def _check_settings(flight: _Flight) -> Iterator[Finding]:
+    """Speeds, holds and the place of a take-off."""
+    for number, item in enumerate(flight.plan.items, start=1):
+        if item.command == qgc.DO_CHANGE_SPEED:
+            yield from _check_speed(number, item)
+        elif item.command == qgc.NAV_DELAY and item.hold_s <= 0:
+            # Without seconds ArduPilot waits for the time of day in the other parameters, up to a day.
+            yield _error(f"item {number} waits for a time of day; give it seconds to wait")
+        elif not 0 <= item.hold_s <= MAX_HOLD_S:
+            yield _error(f"item {number} holds for {item.hold_s:g} s; set it between 0 and {MAX_HOLD_S:g} s")
+        elif item.command == qgc.NAV_TAKEOFF and item.lat_deg is not None and item.lon_deg is not None:
+            # ArduPilot rises where it stands all the same: who drew it elsewhere expects another flight.
+            away_m = float(flight.point(item.lat_deg, item.lon_deg).distance(flight.home))
+            if away_m > TAKEOFF_PLACE_M:
+                yield _error(f"item {number} takes off {_metres(away_m)} from home; set its place to home")
+
+
+def _check_speed(number: int, item: MissionItem) -> Iterator[Finding]:
+    if (item.param1 or 0) not in _HORIZONTAL_SPEEDS:
+        yield _error(f"item {number} changes the speed up or down; delete it and keep the autopilot's own")
+    elif item.param2 is None:
+        yield _error(f"item {number} changes the speed to none; set a speed up to {MAX_SPEED_MPS:g} m/s")
+    elif item.param2 not in _KEEP_OR_DEFAULT_SPEED and not 0 < item.param2 <= MAX_SPEED_MPS:
+        yield _error(
+            f"item {number} changes the speed to {item.param2:g} m/s; "
+            f"set it above 0 and up to {MAX_SPEED_MPS:g} m/s"
         )
 
 
@@ -210,7 +310,7 @@ def _check_inside(flight: _Flight) -> Iterator[Finding]:
                 "move it or widen the fence"
             )
     route = [("home", flight.home), *((stop.name, stop.place) for stop in flight.stops)]
-    if flight.plan.items and flight.plan.items[-1].command == qgc.NAV_RETURN_TO_LAUNCH:
+    if any(item.command == qgc.NAV_RETURN_TO_LAUNCH for item in flight.plan.items):
         route.append(("home", flight.home))
     for (name, start), (next_name, end) in itertools.pairwise(route):
         if start == end or not (allowed.covers(start) and allowed.covers(end)):
@@ -238,7 +338,7 @@ def _check_heights(flight: _Flight) -> Iterator[Finding]:
         height_m = _height_above_home_m(item, flight.plan)
         if height_m > MAX_HEIGHT_M:
             yield _error(f"{stop.name} is {_metres(height_m)} high; stay below {MAX_HEIGHT_M:g} m")
-        elif height_m < MIN_HEIGHT_M and item.command not in (qgc.NAV_LAND, qgc.NAV_VTOL_LAND):
+        elif height_m < MIN_HEIGHT_M and item.command != qgc.NAV_LAND:
             above_sea = ", for its height is above sea level" if item.frame == qgc.FRAME_AMSL else ""
             yield _error(
                 f"{stop.name} is {height_m:.1f} m above home{above_sea}; raise it to {MIN_HEIGHT_M:g} m"
@@ -252,6 +352,13 @@ def _check_heights(flight: _Flight) -> Iterator[Finding]:
 
 
 def _check_distances(flight: _Flight) -> Iterator[Finding]:
+    for number, item in enumerate(flight.plan.items, start=1):
+        if item.command in _ROI_WITH_PLACE and item.lat_deg is not None and item.lon_deg is not None:
+            away_m = float(flight.point(item.lat_deg, item.lon_deg).distance(flight.home))
+            if away_m > FAR_FROM_HOME_M:
+                yield _warning(
+                    f"item {number} looks at a place {away_m / 1000:.1f} km from home; check its place"
+                )
     for stop in flight.stops:
         away_m = float(stop.place.distance(flight.home))
         if away_m > FAR_FROM_HOME_M:
@@ -271,16 +378,16 @@ def _check_market(flight: _Flight, market: MarketMap) -> Iterator[Finding]:
         )
         return
     for stop in flight.stops:
-        if stop.item.command in (qgc.NAV_LAND, qgc.NAV_VTOL_LAND) or stop.item.height_m is None:
+        if stop.item.command == qgc.NAV_LAND or stop.item.height_m is None:
             continue
         place = _at(market, flight, stop.place)
         if not public.covers(place):
             continue
         zone = next(zone for zone in market.zones if zone.opening and zone.polygon.covers(place))
-        if stop.item.hold_s >= HOVER_S:
-            long = "without end" if math.isinf(stop.item.hold_s) else f"for {stop.item.hold_s:.0f} s"
+        if stop.hold_s >= HOVER_S:
             yield _warning(
-                f"{stop.name} hovers {long} over {zone.name.en}, which is open to the public; hold beside it"
+                f"{stop.name} hovers for {stop.hold_s:.0f} s over {zone.name.en}, "
+                "which is open to the public; hold beside it"
             )
         height_m = _height_above_home_m(stop.item, flight.plan)
         if MIN_HEIGHT_M <= height_m < MIN_HEIGHT_OVER_PUBLIC_M:

@@ -31,11 +31,31 @@ NAV_LOITER_TO_ALT = 31
 NAV_SPLINE_WAYPOINT = 82
 NAV_VTOL_TAKEOFF = 84
 NAV_VTOL_LAND = 85
+NAV_DELAY = 93
+NAV_PAYLOAD_PLACE = 94
+CONDITION_DELAY = 112
+CONDITION_DISTANCE = 114
 CONDITION_YAW = 115
+DO_SET_MODE = 176
 DO_JUMP = 177
 DO_CHANGE_SPEED = 178
-DO_LAND_START = 189
+DO_SET_HOME = 179
+DO_SET_ROI_LOCATION = 195
+DO_SET_ROI_NONE = 197
+DO_SET_ROI = 201
+DO_DIGICAM_CONTROL = 203
 DO_MOUNT_CONTROL = 205
+DO_SET_CAM_TRIGG_DIST = 206
+DO_FENCE_ENABLE = 207
+DO_SET_CAM_TRIGG_INTERVAL = 214
+SET_CAMERA_MODE = 530
+SET_CAMERA_ZOOM = 531
+SET_CAMERA_FOCUS = 532
+DO_GIMBAL_MANAGER_PITCHYAW = 1000
+IMAGE_START_CAPTURE = 2000
+IMAGE_STOP_CAPTURE = 2001
+VIDEO_START_CAPTURE = 2500
+VIDEO_STOP_CAPTURE = 2501
 
 _FLOWN_TO = {
     NAV_WAYPOINT, NAV_LOITER_UNLIM, NAV_LOITER_TURNS, NAV_LOITER_TIME, NAV_LAND, NAV_TAKEOFF,
@@ -84,10 +104,10 @@ class MissionItem:
 
     @property
     def hold_s(self) -> float:
-        """How long the aircraft stays at the item's place; infinite for an unlimited loiter."""
+        """How long the item keeps the aircraft where it is; infinite for an unlimited loiter."""
         if self.command == NAV_LOITER_UNLIM:
             return float("inf")
-        return self.param1 or 0.0 if self.command in (NAV_WAYPOINT, NAV_LOITER_TIME) else 0.0
+        return self.param1 or 0.0 if self.command in (NAV_WAYPOINT, NAV_LOITER_TIME, NAV_DELAY) else 0.0
 
 
 @dataclass(frozen=True)

@@ -51,12 +51,12 @@ def parse_address(source: str | Path) -> Address:
     parts = urlsplit(str(source))
     if isinstance(source, Path) or "://" not in source:
         return Address(f"file:{source}", str(source), is_live=False)
-    if parts.scheme not in _LIVE_SCHEMES:
-        known = ", ".join(f"{scheme}://" for scheme in _LIVE_SCHEMES)
-        raise VideoError(f"{source}: this kind of address is not known; use {known} or the path of a file")
     name = source
     if parts.password:
         name = source.replace(f":{parts.password}@", ":***@", 1)
+    if parts.scheme not in _LIVE_SCHEMES:
+        known = ", ".join(f"{scheme}://" for scheme in _LIVE_SCHEMES)
+        raise VideoError(f"{name}: this kind of address is not known; use {known} or the path of a file")
     return Address(source, name, is_live=True)
 
 

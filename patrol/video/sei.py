@@ -26,6 +26,11 @@ def time_stamp(captured_at_ns: int) -> bytes:
     return _UUID_H264 + bytes([_STATUS_LOCKED]) + _GUARD.join(count[i : i + 2] for i in range(0, 8, 2))
 
 
+# 2000 and 2100: a time outside is a damaged stamp or a clock that was never set.
+_EARLIEST_NS = 946_684_800 * 1_000_000_000
+_LATEST_NS = 4_102_444_800 * 1_000_000_000
+
+
 def read_time_stamp(payload: bytes) -> int | None:
     """Return the UTC time in nanoseconds that a payload "user data unregistered" carries.
 
@@ -36,7 +41,8 @@ def read_time_stamp(payload: bytes) -> int | None:
     count, guards = payload[17:], payload[19::3]
     if guards != _GUARD * 3:
         return None
-    return int.from_bytes(bytes(byte for i, byte in enumerate(count) if i % 3 != 2), "big") * 1000
+    captured_at_ns = int.from_bytes(bytes(byte for i, byte in enumerate(count) if i % 3 != 2), "big") * 1000
+    return captured_at_ns if _EARLIEST_NS <= captured_at_ns < _LATEST_NS else None
 
 
 def insert_time_stamp(access_unit: bytes, captured_at_ns: int) -> bytes:

@@ -40,8 +40,10 @@ _BACK_OFF_FIRST_S = 0.25
 _BACK_OFF_LONGEST_S = 5.0
 _CLOSE_WAIT_S = 1.0
 _STOP_POLL_S = 0.1
-# Video links lag by less than a second; a time further off than this comes from a clock that is set wrongly.
-_CLOCK_TOLERANCE_NS = 5_000_000_000
+# No picture comes before it was taken, and video links lag by less than two seconds; a time further off comes
+# from a clock that is set wrongly.
+_AHEAD_TOLERANCE_NS = 500_000_000
+_BEHIND_TOLERANCE_NS = 2_000_000_000
 
 
 class SourceState(StrEnum):
@@ -236,14 +238,15 @@ class VideoSource:
             return SourceState.PENDING, f"{self.name}: waiting for the first picture"
         if self._timing is Timing.ARRIVAL:
             return SourceState.READY, f"{self.name}: no time stamps in the stream; times are those of arrival"
-        if self._address.is_live and abs(self._clock_ahead_ns) > _CLOCK_TOLERANCE_NS:
+        clock_is_off = not -_BEHIND_TOLERANCE_NS <= self._clock_ahead_ns <= _AHEAD_TOLERANCE_NS
+        if self._address.is_live and clock_is_off:
             seconds, direction = (
                 abs(self._clock_ahead_ns) / 1e9,
                 "ahead" if self._clock_ahead_ns > 0 else "behind",
             )
             return (
                 SourceState.DEGRADED,
-                f"{self.name}: the camera's clock is {seconds:.0f} s {direction}, which puts people in wrong "
+                f"{self.name}: the camera's clock is {seconds:.1f} s {direction}, which puts people in wrong "
                 "places; set the camera and this machine by GPS or NTP",
             )
         return SourceState.READY, ""

@@ -15,8 +15,9 @@ LETTERBOX_GREY = 114
 """Fills what a tile leaves free; YOLOX was trained with it."""
 
 DEFAULT_SCORE_THRESHOLD = 0.3
-DEFAULT_NMS_IOU = 0.5
-"""For tracking: with the 0.65 of YOLOX's evaluation doubles make ids change twice as often (PETS)."""
+DEFAULT_NMS_IOU = 0.65
+"""That of YOLOX's own evaluation. A lower one spares the tracker doubles, and with them changes of ids, but
+drops people who stand close behind one another: just those of a gathering."""
 
 MOST_CANDIDATES = 2000
 """Boxes that enter suppression: more than a crowd gives; bounds memory when a threshold is set to nothing."""
@@ -63,7 +64,7 @@ class Detector:
         self._batch = _check_input(self._session, manifest)
         self._cells, self._strides = _grid(manifest)
         warm_up = np.zeros((1, 3, manifest.input.height_px, manifest.input.width_px), np.float32)
-        _check_output(self._run(warm_up), len(self._cells), manifest)
+        _check_output(self.run(warm_up), len(self._cells), manifest)
 
     @property
     def provider(self) -> str:
@@ -89,17 +90,25 @@ class Detector:
             )
         height, width = image.shape[:2]
         parts = tuple(tiles) or (Tile(0, 0, width, height),)
-        batch, scales = self._letterbox(image, parts)
-        boxes, scores, class_ids, tile_ids = self._decode(self._run(batch), parts, scales)
+        batch, scales = self.prepare(image, parts)
+        boxes, scores, class_ids, tile_ids = self._decode(self.run(batch), parts, scales)
         cut = cut_by_border(boxes, tile_ids, parts, width, height)
         boxes = np.clip(boxes, 0, np.array([width, height, width, height], np.float32))
         keep = merge(boxes, scores, class_ids, tile_ids, cut, self.nms_iou)
         return Detections(boxes[keep], scores[keep], class_ids[keep], self.manifest.classes)
 
-    def _letterbox(
+    def prepare(
         self, image: NDArray[np.uint8], tiles: tuple[Tile, ...]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Tiles scaled into the top left of the input, (T, 3, h, w) float32, and the scales (T,)."""
+        """Make the network's input of a picture.
+
+        Args:
+            image: (H, W, 3) uint8, BGR.
+            tiles: parts of it, T of them.
+
+        Returns:
+            The tiles scaled into the top left of the input, (T, 3, h, w) float32, and their scales (T,).
+        """
         wanted = self.manifest.input
         batch = np.full((len(tiles), wanted.height_px, wanted.width_px, 3), LETTERBOX_GREY, np.uint8)
         scales = np.empty(len(tiles), np.float32)
@@ -122,7 +131,7 @@ class Detector:
             values = values * np.float32((high - low) / 255) + np.float32(low)
         return np.ascontiguousarray(values, np.float32), scales
 
-    def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Raw output (T, A, 5 + classes); a file of fixed batch size gets such portions."""
         name, size = self.manifest.input.name, self._batch or len(batch)
         portions = [

@@ -130,7 +130,7 @@ def test_an_alert_is_delivered_once_when_the_edge_dies_before_sending(tmp_path, 
     run_dir = Path("/tmp") / f"np-{os.getpid()}"
     run_dir.mkdir()
     try:
-        Job("night-1", settings, run_dir).write()
+        Job("night-1", settings, run_dir, os.getpid()).write()
         uplink = start("-m", "patrol.edge.uplink_process", str(run_dir))
         # The station is still down: the uplink tries, and is killed as well before anything got through.
         until((settings.sortie_dir("night-1") / "uplink.log").exists, "the uplink's start")

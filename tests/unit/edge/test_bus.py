@@ -1,4 +1,5 @@
 import socket
+import time
 
 import pytest
 
@@ -37,8 +38,11 @@ def test_sending_to_nobody_neither_waits_nor_fails(pair):
 
 def test_sending_to_one_who_does_not_read_drops_instead_of_waiting(pair):
     flight, eyes = pair
+    assert flight.receive(0.5) is None
     picture = LivePicture(1, "x" * 50_000)
+    began_s = time.monotonic()
     sent = [flight.send("eyes", picture) for _ in range(200)]
+    assert time.monotonic() - began_s < 0.2 * 10, "one wait of the receiver's time-out a send would take 40 s"
     assert sent[0] is True
     assert sent[-1] is False
     assert eyes.receive(1.0) == picture

@@ -1,4 +1,5 @@
 import dataclasses
+import math
 from collections.abc import Iterable
 from datetime import time
 from pathlib import Path
@@ -11,7 +12,7 @@ from shapely.geometry import box
 
 from patrol.domain.positions import LocalText
 from patrol.geo.frames import LocalFrame
-from patrol.plan.checks import check_plan
+from patrol.plan.checks import CHECKED_COMMANDS, check_plan
 from patrol.plan.market import MarketMap, OpeningHours, Zone
 from patrol.plan.qgc import FenceCircle, FencePolygon, FlightPlan, HomePosition, MissionItem, RallyPoint
 
@@ -37,6 +38,20 @@ def item(east_m: float, north_m: float, height_m: float | None = 15, **changes: 
         autocontinue=True,
         **values,
     )
+
+
+def action(
+    command: int,
+    param1: float | None = 0,
+    param2: float | None = 0,
+    *,
+    lat_deg: float | None = None,
+    lon_deg: float | None = None,
+    height_m: float | None = None,
+) -> MissionItem:
+    """An item that is carried out, not flown to; with a place in the frame above home."""
+    frame = 2 if lat_deg is None else 3
+    return MissionItem(command, frame, param1, param2, 0, 0, lat_deg, lon_deg, height_m, autocontinue=True)
 
 
 def fence(*corners: tuple[float, float], inclusion: bool = True) -> FencePolygon:
@@ -210,8 +225,23 @@ def test_landing_ends_a_plan_as_well() -> None:
 
 def test_what_comes_after_the_return_is_never_flown() -> None:
     assert sentences(plan([TAKEOFF, RETURN, item(50, 0)])) == [
-        "error: a.plan: item 3 comes after the last return or landing; move it up or delete it"
+        "error: a.plan: item 3 comes after the first return or landing; move it up or delete it"
     ]
+
+
+def test_what_comes_between_two_returns_is_refused() -> None:
+    assert sentences(plan([TAKEOFF, RETURN, item(50, 0), RETURN])) == [
+        "error: a.plan: item 3 comes after the first return or landing; move it up or delete it"
+    ]
+
+
+def test_the_way_home_is_checked_when_the_return_is_not_the_last_item() -> None:
+    notched = fence(
+        (-100, -100), (100, -100), (100, 100), (60, 100), (60, -20), (40, -20), (40, 100), (-100, 100)
+    )
+    items = [TAKEOFF, item(0, -50), item(80, -50), item(80, 50), RETURN, action(2501)]
+    (found,) = sentences(plan(items, [notched]))
+    assert found.startswith("error: a.plan: the leg from item 4 to home leaves the fence by 10 m")
 
 
 @pytest.mark.parametrize("items", [[], [RETURN]])
@@ -269,10 +299,16 @@ def market(frame: LocalFrame = FRAME) -> MarketMap:
 
 
 def test_hovering_over_the_public_is_a_warning() -> None:
-    items = [TAKEOFF, item(50, 0, param1=60.0), item(-50, 0, param1=60.0), item(60, 0, command=17), RETURN]
+    items = [TAKEOFF, item(50, 0, param1=60.0), item(-50, 0, param1=60.0), RETURN]
     assert sentences(plan(items), market()) == [
-        "warning: a.plan: item 2 hovers for 60 s over Row, which is open to the public; hold beside it",
-        "warning: a.plan: item 4 hovers without end over Row, which is open to the public; hold beside it",
+        "warning: a.plan: item 2 hovers for 60 s over Row, which is open to the public; hold beside it"
+    ]
+
+
+def test_delays_are_part_of_hovering() -> None:
+    items = [TAKEOFF, item(50, 0, param1=5.0), action(93, 4), action(93, 6), item(-50, 0), RETURN]
+    assert sentences(plan(items), market()) == [
+        "warning: a.plan: item 2 hovers for 15 s over Row, which is open to the public; hold beside it"
     ]
 
 
@@ -291,3 +327,168 @@ def test_market_of_another_town() -> None:
 def test_errors_come_before_warnings() -> None:
     found = sentences(plan([TAKEOFF, item(99, 0), item(150, 0), RETURN]))
     assert [sentence.split(":")[0] for sentence in found] == ["error", "warning"]
+
+
+WHAT_A_PATROL_MAY_USE = {
+    16, 19, 20, 21, 22, 93, 112, 114, 115, 178, 195, 197, 201, 203, 205, 206, 214, 530, 531, 532,
+    1000, 2000, 2001, 2500, 2501,
+}  # fmt: skip
+
+
+def test_the_list_of_commands_is_the_documented_one() -> None:
+    assert CHECKED_COMMANDS == WHAT_A_PATROL_MAY_USE
+
+
+@given(st.integers(0, 65535).filter(lambda c: c not in WHAT_A_PATROL_MAY_USE), st.integers(0, 3), st.data())
+def test_any_other_command_anywhere_is_an_error(command: int, index: int, data: st.DataObject) -> None:
+    numbers = st.none() | st.floats()
+    place = st.none() | st.tuples(st.floats(-90, 90), st.floats(-180, 180))
+    lat_deg, lon_deg = data.draw(place) or (None, None)
+    stranger = action(
+        command,
+        data.draw(numbers),
+        data.draw(numbers),
+        lat_deg=lat_deg,
+        lon_deg=lon_deg,
+        height_m=data.draw(numbers),
+    )
+    items = [TAKEOFF, item(50, 0), RETURN]
+    items.insert(index, stranger)
+    told = [f.sentence for f in check_plan(plan(items)) if f.level == "error"]
+    assert any(s.startswith(f"a.plan: item {index + 1} is ") and str(command) in s for s in told)
+
+
+FAR_LAT_DEG, FAR_LON_DEG = place(30_000, 0)
+
+
+@pytest.mark.parametrize(
+    ("stranger", "sentence"),
+    [
+        (
+            action(94, lat_deg=FAR_LAT_DEG, lon_deg=FAR_LON_DEG, height_m=500),
+            "is NAV_PAYLOAD_PLACE (94), which sinks to the ground to set down a load; delete it",
+        ),
+        (
+            action(179, lat_deg=FAR_LAT_DEG, lon_deg=FAR_LON_DEG, height_m=4),
+            "is DO_SET_HOME (179), which moves the place to return to; delete it and plan from the real home",
+        ),
+        (
+            action(177, 2, -1),
+            "is DO_JUMP (177), which can repeat legs until the battery is low; write the legs out",
+        ),
+        (
+            action(207, 0),
+            "is DO_FENCE_ENABLE (207), which switches the fence, but it stays on in flight; delete it",
+        ),
+        (
+            action(207, 1),
+            "is DO_FENCE_ENABLE (207), which switches the fence, but it stays on in flight; delete it",
+        ),
+        (item(50, 0, command=17), "is NAV_LOITER_UNLIM (17), which never ends; use a waypoint"),
+        (item(50, 0, command=18), "is NAV_LOITER_TURNS (18), which flies a circle whose radius"),
+        (
+            item(50, 0, command=82),
+            "is NAV_SPLINE_WAYPOINT (82), which flies a curve that can leave the fence",
+        ),
+        (action(176, 1, 4), "is DO_SET_MODE (176), which leaves the mission for another flight mode"),
+        (
+            action(185, 1),
+            "is command 185, which is not among those a patrol may use; delete it or replace it by waypoints",
+        ),
+    ],
+)
+def test_refused_commands_say_why_and_what_to_do(stranger: MissionItem, sentence: str) -> None:
+    (found,) = sentences(plan([TAKEOFF, item(50, 0), stranger, RETURN]))
+    assert found.startswith(f"error: a.plan: item 3 {sentence}")
+
+
+@pytest.mark.parametrize("command", sorted(WHAT_A_PATROL_MAY_USE - {16, 19, 20, 21, 22, 93, 178}))
+def test_looking_and_taking_pictures_is_allowed(command: int) -> None:
+    assert sentences(plan([action(command), TAKEOFF, item(50, 0), action(command), RETURN])) == []
+
+
+@pytest.mark.parametrize("command", [16, 19, 21])
+def test_the_places_of_all_that_is_flown_to_are_checked(command: int) -> None:
+    (found,) = sentences(plan([TAKEOFF, item(142, 0, command=command), RETURN]))
+    assert found == "error: a.plan: item 2 lies 42 m outside the fence; move it or widen the fence"
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (action(178, 1, 40), "changes the speed to 40 m/s; set it above 0 and up to 10 m/s"),
+        (action(178, 1, 10.01), "changes the speed to 10.01 m/s; set it above 0 and up to 10 m/s"),
+        (action(178, 1, 0), "changes the speed to 0 m/s; set it above 0 and up to 10 m/s"),
+        (action(178, 1, -3), "changes the speed to -3 m/s; set it above 0 and up to 10 m/s"),
+        (action(178, 1, None), "changes the speed to none; set a speed up to 10 m/s"),
+        (action(178, 3, 5), "changes the speed up or down; delete it and keep the autopilot's own"),
+    ],
+)
+def test_speeds_that_are_refused(change: MissionItem, sentence: str) -> None:
+    assert sentences(plan([TAKEOFF, change, item(50, 0), RETURN])) == [f"error: a.plan: item 2 {sentence}"]
+
+
+@pytest.mark.parametrize("change", [action(178, 1, 10), action(178, 0, 4.5), action(178, 1, -1)])
+def test_speeds_that_are_flown(change: MissionItem) -> None:
+    assert sentences(plan([TAKEOFF, change, item(50, 0), RETURN])) == []
+
+
+@pytest.mark.parametrize(
+    ("hold", "sentence"),
+    [
+        (item(50, 0, param1=3601.0), "holds for 3601 s; set it between 0 and 3600 s"),
+        (item(50, 0, command=19, param1=1e9), "holds for 1e+09 s; set it between 0 and 3600 s"),
+        (item(50, 0, param1=-1.0), "holds for -1 s; set it between 0 and 3600 s"),
+        (action(93, 7200), "holds for 7200 s; set it between 0 and 3600 s"),
+        (action(93, -1, 4), "waits for a time of day; give it seconds to wait"),
+        (action(93, 0, 4), "waits for a time of day; give it seconds to wait"),
+    ],
+)
+def test_holds_that_are_refused(hold: MissionItem, sentence: str) -> None:
+    assert sentences(plan([TAKEOFF, hold, RETURN])) == [f"error: a.plan: item 2 {sentence}"]
+
+
+def test_holds_that_are_flown() -> None:
+    holds = [item(50, 0, param1=3600.0), item(50, 0, command=19, param1=20), action(93, 30)]
+    assert sentences(plan([TAKEOFF, *holds, RETURN])) == []
+
+
+def test_takeoff_from_elsewhere() -> None:
+    assert sentences(plan([item(4, 0, command=22), item(50, 0), RETURN])) == []
+    assert sentences(plan([item(42, 0, command=22), item(50, 0), RETURN])) == [
+        "error: a.plan: item 1 takes off 42 m from home; set its place to home"
+    ]
+
+
+@pytest.mark.parametrize("command", [195, 201])
+def test_looking_far_away_is_a_warning(command: int) -> None:
+    look = action(command, lat_deg=FAR_LAT_DEG, lon_deg=FAR_LON_DEG, height_m=0)
+    assert sentences(plan([TAKEOFF, look, item(50, 0), RETURN])) == [
+        "warning: a.plan: item 2 looks at a place 30.0 km from home; check its place"
+    ]
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("field", ["lat_deg", "lon_deg", "height_m", "param1", "param7"])
+def test_what_is_no_number_is_an_error(field: str, number: float) -> None:
+    faulty = dataclasses.replace(item(50, 0), **{field: number})
+    (found,) = sentences(plan([TAKEOFF, faulty, RETURN]))
+    assert found.startswith("error: a.plan: item 2 has ")
+    assert f"{number:g}" in found
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"home": HomePosition(31.3, 120.62, math.nan)}, "home has nan as its height_amsl_m"),
+        ({"fence_circles": (FenceCircle(31.3, 120.62, math.inf, True),)}, "fence circle 1 has inf as its"),
+        ({"rally": (RallyPoint(math.nan, 120.62, 20),)}, "rally point 1 has latitude nan"),
+        (
+            {"fences": [FencePolygon(((31.3, math.nan),), True)]},
+            "fence polygon 1, vertex 1 has longitude nan",
+        ),
+    ],
+)
+def test_what_is_no_number_outside_the_items(changes: dict[str, Any], sentence: str) -> None:
+    (found,) = sentences(plan(**changes))
+    assert found.startswith(f"error: a.plan: {sentence}")

@@ -16,12 +16,18 @@ def test_layout_is_that_of_the_standard():
     assert time_stamp(AT_NS) == PAYLOAD
 
 
-@given(st.integers(0, 2**63 // 1000))
+# From 2000 on; a time before that or after 2100 is none, see below.
+@given(st.integers(946_684_800_000_000, 4_102_444_799_000_000))
 def test_round_trip_is_exact_to_the_microsecond(at_us):
     payload = time_stamp(at_us * 1000 + 499)
     assert read_time_stamp(payload) == at_us * 1000
     assert b"\x00\x00\x00" not in payload + b"\x80"  # nothing that a decoder takes for a start code
     assert b"\x00\x00\x01" not in payload
+
+
+@pytest.mark.parametrize("at_ns", [0, 946_684_799 * 10**9, 4_102_444_800 * 10**9, 2**63 - 1])
+def test_a_time_that_no_camera_can_mean_is_no_time(at_ns):
+    assert read_time_stamp(time_stamp(at_ns)) is None
 
 
 @pytest.mark.parametrize(
