@@ -17,6 +17,7 @@ from api.auth import routes as auth
 from api.auth.access import PREFIX, open_router
 from api.body import BodyLimit
 from api.evidence import routes as evidence
+from api.headers import SecurityHeaders
 from api.live import routes as live
 from api.market import routes as market
 from api.settings import StationSettings
@@ -65,7 +66,7 @@ def create_app(
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
         middleware=[
-            Middleware(pages.SecurityHeaders),
+            Middleware(SecurityHeaders),
             Middleware(
                 BodyLimit,
                 default_bytes=MAX_JSON_BYTES,
@@ -86,7 +87,6 @@ def create_app(
         evidence.for_edges,
         evidence.for_people,
         live.for_edges,
-        live.for_people,
         live.for_operators,
         market.signed_in,
         stream.for_people,

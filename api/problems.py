@@ -15,6 +15,8 @@ from sqlalchemy.orm.exc import StaleDataError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from api.headers import add_headers
+
 logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
@@ -148,6 +150,9 @@ async def _storage_error(request: Request, error: DBAPIError | OSError | StaleDa
 
 async def _unexpected_error(request: Request, _error: Exception) -> Response:
     # Starlette raises the error again after this answer, so the server's log has the traceback.
-    return respond(
+    response = respond(
         request.url.path, 500, "The station failed on this request; its log says why. Try again later."
     )
+    # Starlette gives this one answer outside of every middleware, so also of the one that adds these.
+    add_headers(response.headers, request.url.path, response.status_code)
+    return response

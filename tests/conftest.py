@@ -17,7 +17,7 @@ def test_data() -> Path:
     folder = Path(os.environ.get("NIGHT_PATROL_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
     if folder.is_dir():
         return folder
-    reason = f"{folder}: no test data there; set NIGHT_PATROL_TEST_DATA to the folder with aerial/, crowd/ ..."
+    reason = f"{folder}: no test data; set NIGHT_PATROL_TEST_DATA to the folder with aerial/, crowd/ ..."
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)

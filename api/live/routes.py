@@ -22,8 +22,8 @@ logger = logging.getLogger(__name__)
 _BOUNDARY = "night-patrol-picture"
 
 for_edges = closed_router(Role.EDGE, tag="live")
-for_people = closed_router(Role.OPERATOR, Role.OFFICER, tag="live")
-# The live picture is clear, heads are not blurred: operators only, and each look is logged.
+# The live state tells where every tracked person is, and the live picture is clear, heads are not blurred:
+# operators only, and each look at the picture is logged.
 for_operators = closed_router(Role.OPERATOR, tag="live")
 
 
@@ -34,9 +34,9 @@ async def post_live(report: LiveReport, station: Annotated[Station, Depends(get_
     station.fanout.publish(Topic.LIVE)
 
 
-@for_people.get("/live")
+@for_operators.get("/live")
 async def read_live(station: Annotated[Station, Depends(get_station)]) -> LiveStates:
-    """The newest state of every drone."""
+    """The newest state of every drone, with the people it tracks."""
     return LiveStates(drones=[state for _, state in station.live.states()])
 
 
@@ -77,7 +77,10 @@ async def read_live_picture(
 async def stream_live_picture(
     drone: DroneId, principal: CurrentPrincipal, station: Annotated[Station, Depends(get_station)]
 ) -> StreamingResponse:
-    """A drone's pictures as they come, for an `img` element; a slow viewer skips pictures."""
+    """A drone's pictures as they come, for an `img` element; a slow viewer skips pictures.
+
+    It begins with the newest picture there is. `X-Age-Ms` in the head of each part says how long ago it came.
+    """
     _log_opening(principal, drone)
     return StreamingResponse(
         _pictures(station, principal, drone), media_type=f"multipart/x-mixed-replace; boundary={_BOUNDARY}"
@@ -94,7 +97,10 @@ async def _pictures(station: Station, principal: Principal, drone: str) -> Async
             picture = station.live.picture(drone)
             if picture is not None and picture.number > shown:
                 shown = picture.number
-                head = f"Content-Type: {JPEG}\r\nContent-Length: {len(picture.content)}\r\n\r\n"
+                head = (
+                    f"Content-Type: {JPEG}\r\nContent-Length: {len(picture.content)}\r\n"
+                    f"X-Age-Ms: {picture.age_s * 1000:.0f}\r\n\r\n"
+                )
                 yield head.encode() + picture.content + f"\r\n--{_BOUNDARY}\r\n".encode()
             await subscription.wait(station.settings.keep_alive_s)
             if (station.now() - checked_at).total_seconds() >= station.settings.keep_alive_s:

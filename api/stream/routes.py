@@ -1,6 +1,7 @@
 """One stream of server-sent events for each open page: alerts, and for operators the live state."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Annotated
 
 from fastapi import Depends, Header, Query
@@ -56,12 +57,16 @@ async def _events(
     topics = (Topic.ALERTS, Topic.LIVE) if principal.role is Role.OPERATOR else (Topic.ALERTS,)
     hints = frozenset(topics)
     seen_live = 0
+    check_every = timedelta(seconds=station.settings.keep_alive_s)
+    checked_at = station.now()
     with station.fanout.subscribe(*topics) as subscription:
         while not subscription.closed:
             more = False
-            if Topic.ALERTS in hints:
+            # By the clock too: among live states alone, the user may have lost the right to listen meanwhile.
+            if Topic.ALERTS in hints or station.now() - checked_at >= check_every:
+                checked_at = station.now()
                 async with station.database.reading() as session:
-                    if not await auth.is_still_valid(session, principal, station.now()):
+                    if not await auth.is_still_valid(session, principal, checked_at):
                         return
                     page = await alerts.read_page(session, cursor, _PAGE)
                 for at, alert in page.items:
@@ -72,5 +77,4 @@ async def _events(
                     seen_live = max(seen_live, number)
                     yield ServerSentEvent(state.model_dump_json(), event="live")
             if not more:
-                # Silence counts as a hint for alerts: the user may have lost the right to listen meanwhile.
-                hints = await subscription.wait(station.settings.keep_alive_s) or frozenset({Topic.ALERTS})
+                hints = await subscription.wait(station.settings.keep_alive_s)

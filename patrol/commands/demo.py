@@ -10,11 +10,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any
 
 import httpx
@@ -26,7 +27,7 @@ from api.auth.roles import Role
 from api.bootstrap import prepare, write_token
 from patrol import __version__
 from patrol.commands.fly import fly_with_view, summary_sentence
-from patrol.commands.geolocation import compare
+from patrol.commands.geolocation import SAME_PERSON_IOU, compare
 from patrol.commands.sim import Noise
 from patrol.domain.errors import NightPatrolError, UsageError
 from patrol.domain.resources import data_path
@@ -39,10 +40,16 @@ from patrol.sim.settings import read_sim_settings
 app = typer.Typer(add_completion=False)
 
 _STATION_PORT = 8400
+# What a real station or edge on this machine is told. It is not for the demo, which would otherwise add its
+# logins to a real database.
+_SETTINGS_OF_OTHERS = ("NIGHT_PATROL_STATION_", "NIGHT_PATROL_EDGE_")
 _PASSWORD_BYTES = 9
+# What patrol.commands.geolocation takes for the same person.
+_COMPARED = f"tracks whose box overlaps an annotated person's by IoU >= {SAME_PERSON_IOU}"
 _START_S = 30.0
 _STOP_S = 10.0
 _POLL_WAIT_S = 20
+_POLL_AGAIN_S = 0.5
 # After the last alert left the edge, how long the demo's own officer may take to read it.
 _READ_S = 5.0
 # Perfect sensors still have a finite resolution; zero would make the ellipse one of pixels alone.
@@ -70,11 +77,9 @@ class _Officer:
             while not self._stop.is_set():
                 parameters = {"wait": str(_POLL_WAIT_S)} | ({"after": cursor} if cursor else {})
                 try:
-                    answer = client.get("/api/v1/alerts", params=parameters)
+                    answer = client.get("/api/v1/alerts", params=parameters).raise_for_status()
                 except httpx.HTTPError:
-                    self._stop.wait(0.5)
-                    continue
-                if answer.status_code != httpx.codes.OK:
+                    self._stop.wait(_POLL_AGAIN_S)
                     continue
                 read_at_s = time.time()
                 page = answer.json()
@@ -118,10 +123,17 @@ def demo(
 
     Nothing here leaves this machine. Ctrl-C brings the drone home and ends the demo.
     """
+    _forget_settings_of_others()
+    if report is not None:
+        _require_writable("--report", report, mode=0o666)
+    if logins is not None:
+        _require_writable("--logins", logins, mode=0o600)
+    if keep is not None:
+        _make_folder("--keep", keep)
     console = Console()
     with ExitStack() as stack:
+        stack.enter_context(_ended_in_order())
         folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="night-patrol-demo-")))
-        folder.mkdir(parents=True, exist_ok=True)
         scene = _Scene(folder, port or (_free_port(socket.SOCK_STREAM) if headless else _STATION_PORT), noise)
         _require_free(scene.port)
         passwords = {role: secrets.token_urlsafe(_PASSWORD_BYTES) for role in (Role.OPERATOR, Role.OFFICER)}
@@ -151,7 +163,7 @@ def demo(
         figures = _figures(scene, summary, officer)
         if report is not None:
             report.write_text(json.dumps(figures, indent=2) + "\n")
-        if not headless and summary.state is SortieState.COMPLETED:
+        if not headless and summary.state is SortieState.COMPLETED and summary.called_home is None:
             _serve_on(console, scene)
     if summary.state is not SortieState.COMPLETED:
         raise NightPatrolError(
@@ -318,31 +330,82 @@ def _geolocation(scene: _Scene, summary: SortieSummary) -> dict[str, Any] | None
     if not (pets.is_dir() and tracks.exists() and scene.truth_file.exists()):
         return None
     found = compare(tracks, scene.truth_file, pets, read_market(scene.market))
-    return None if found is None else {**vars(found), "noise": scene.noise.value}
+    if found is None:
+        return None
+    return {**vars(found), "compared": _COMPARED, "noise": scene.noise.value}
 
 
 @contextmanager
 def _child(arguments: list[str], log_file: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run another `patrol` command beside this one for the time of a `with` block."""
-    with log_file.open("wb") as log:
-        # Our own program with arguments made here.
-        process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-m", "patrol.cli", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            # Ctrl-C is for this process to handle: the others are stopped in order.
-            start_new_session=True,
-        )
-        try:
-            yield process
-        finally:
+    process = None
+    try:
+        # An end in the middle of this would leave behind a process that nobody knows of.
+        with log_file.open("wb") as log, _signals_held():
+            # Our own program with arguments made here.
+            process = subprocess.Popen(  # noqa: S603
+                [sys.executable, "-m", "patrol.cli", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                # Ctrl-C is for this process to handle: the others are stopped in order.
+                start_new_session=True,
+            )
+        yield process
+    finally:
+        if process is not None:
             process.terminate()
             try:
                 process.wait(_STOP_S)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end this process as `sys.exit` does, so that whatever was started is stopped."""
+    ending = False
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        nonlocal ending
+        # Once is enough: another signal must not break off the stopping.
+        if not ending:
+            ending = True
+            # The status by which shells tell of a signal.
+            raise SystemExit(128 + number)
+
+    # `nohup` has SIGHUP ignored, and so it stays.
+    with _handling(
+        end,
+        *(
+            number
+            for number in (signal.SIGTERM, signal.SIGHUP)
+            if signal.getsignal(number) is not signal.SIG_IGN
+        ),
+    ):
+        yield
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Deliver what would end this process only after the `with` block."""
+    held: list[int] = []
+    with _handling(lambda number, _: held.append(number), signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        yield
+    for number in held:
+        signal.raise_signal(number)
+
+
+@contextmanager
+def _handling(handler: Callable[[int, FrameType | None], None], *numbers: signal.Signals) -> Iterator[None]:
+    """Handle these signals so for the time of a `with` block."""
+    before = [(number, signal.signal(number, handler)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, former in before:
+            signal.signal(number, former)
 
 
 def _await_station(scene: _Scene) -> None:
@@ -375,7 +438,36 @@ def _require_free(port: int) -> None:
             ) from error
 
 
+def _forget_settings_of_others() -> None:
+    """Take them out of the environment, for this process and those that it starts."""
+    for name in list(os.environ):
+        # Settings are found whatever the case of their names.
+        if name.upper().startswith(_SETTINGS_OF_OTHERS):
+            del os.environ[name]
+
+
+def _require_writable(option: str, path: Path, *, mode: int) -> None:
+    """Make the file when it is missing; one that is there stays as it is."""
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, mode))
+    except OSError as error:
+        raise UsageError(
+            f"{option} {path}: cannot be written ({error.strerror}); name another file"
+        ) from error
+
+
+def _make_folder(option: str, path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path).close()
+    except OSError as error:
+        raise UsageError(
+            f"{option} {path}: cannot be written ({error.strerror}); name another folder"
+        ) from error
+
+
 def _write_private(path: Path, content: dict[str, Any]) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
+    with path.open("w") as file:
+        # Before there is anything to read: the file may have been there already, open to others.
+        os.fchmod(file.fileno(), 0o600)
         json.dump(content, file)

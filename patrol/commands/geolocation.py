@@ -20,7 +20,7 @@ from patrol.plan.market import MarketMap
 # The annotations are in pixels of the original 768x576 pictures, the footage is 480x360.
 _FOOTAGE_SCALE = 0.625
 # A track and an annotation are the same person when their boxes overlap at least so (PASCAL VOC's threshold).
-_SAME_PERSON_IOU = 0.5
+SAME_PERSON_IOU = 0.5
 # 90 % quantile of the chi-squared distribution with two degrees of freedom.
 _CHI2_90 = 4.605
 
@@ -98,7 +98,7 @@ def _matching_box(box: NDArray[np.float64], candidates: NDArray[np.float64]) -> 
     overlap = np.prod(np.clip(high - low, 0, None), axis=1)
     area = np.prod(box[2:] - box[:2]) + np.prod(candidates[:, 2:] - candidates[:, :2], axis=1) - overlap
     best = int(np.argmax(overlap / area))
-    return candidates[best] if overlap[best] / area[best] >= _SAME_PERSON_IOU else None
+    return candidates[best] if overlap[best] / area[best] >= SAME_PERSON_IOU else None
 
 
 class _TsaiCamera:

@@ -50,7 +50,7 @@ _USAGE_EXIT = 2
 
 @dataclass(frozen=True)
 class SortieSummary:
-    """What one sortie came to."""
+    """What one sortie came to. `called_home` is why somebody ended it early, None when nobody did."""
 
     sortie: str
     state: SortieState
@@ -62,6 +62,7 @@ class SortieSummary:
     alerts_raised: int
     alerts_sent: int
     deliveries_refused: int
+    called_home: str | None
     folder: Path
 
 
@@ -317,6 +318,7 @@ class Supervisor:
             alerts_raised=raised,
             alerts_sent=sent,
             deliveries_refused=refused,
+            called_home=self._return_reason,
             folder=job.folder,
         )
 

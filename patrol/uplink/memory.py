@@ -42,11 +42,15 @@ class MemoryStation:
             )
 
     def put_evidence(self, sha256: str, media_type: str, content: bytes) -> None:
-        """Take a picture that a known alert refers to and that hashes to its name."""
+        """Take a redacted JPEG that a known alert names and that hashes to its name."""
         self._meet_trouble()
-        references = [item for report in self.alerts.values() for item in report.evidence]
-        if (sha256, media_type) not in [(item.sha256, item.media_type) for item in references]:
-            raise DeliveryRefused(f"404: no alert refers to evidence {sha256} of type {media_type}")
+        named = [item for report in self.alerts.values() for item in report.evidence if item.sha256 == sha256]
+        if not named:
+            raise DeliveryRefused(f"409: no alert names evidence {sha256}")
+        if not any(item.redacted for item in named):
+            raise DeliveryRefused(f"422: evidence {sha256} is not redacted")
+        if media_type != "image/jpeg":
+            raise DeliveryRefused(f"415: evidence {sha256} comes as {media_type}")
         if hashlib.sha256(content).hexdigest() != sha256:
             raise DeliveryRefused(f"422: these bytes are not evidence {sha256}")
         self.evidence[sha256] = content

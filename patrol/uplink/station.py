@@ -117,7 +117,7 @@ class StationClient:
 
     def put_evidence(self, sha256: str, media_type: str, content: bytes) -> None:
         """Hand in a picture that a known alert refers to."""
-        self._send("PUT", f"/evidence/{sha256}", content, media_type, never=_NEVER | {404})
+        self._send("PUT", f"/evidence/{sha256}", content, media_type)
 
     def post_live(self, report: LiveReport) -> None:
         """Show the state of a patrol."""
@@ -127,9 +127,7 @@ class StationClient:
         """Show the newest picture of a patrol."""
         self._send("PUT", f"/live/{quote(drone, safe='')}/picture", jpeg, "image/jpeg")
 
-    def _send(
-        self, method: str, path: str, content: bytes, media_type: str, never: frozenset[int] = _NEVER
-    ) -> None:
+    def _send(self, method: str, path: str, content: bytes, media_type: str) -> None:
         headers = {"Authorization": f"Bearer {self._token()}", "Content-Type": media_type}
         try:
             response = self._client.request(method, path, content=content, headers=headers)
@@ -140,7 +138,7 @@ class StationClient:
         reason = f"{response.status_code} {response.reason_phrase}, {_detail(response)}"
         if response.status_code in (401, 403):
             raise TokenRefused(f"{self._url}: the station does not accept our token ({reason}); renew it")
-        if response.status_code in never:
+        if response.status_code in _NEVER:
             raise DeliveryRefused(f"{self._url}: the station refuses {method} {path} for good: {reason}")
         if response.status_code == 404:
             raise StationFailed(

@@ -196,18 +196,29 @@ async def test_a_stream_with_a_foreign_cursor_is_a_problem(station):
     assert response.headers["content-type"] == "application/problem+json"
 
 
-async def test_streams_end_when_their_token_is_revoked(station):
+async def test_streams_end_when_their_token_is_revoked_however_much_there_is_to_tell(station):
+    async def keep_reporting(edge: httpx.AsyncClient) -> None:
+        while True:
+            await edge.post("/live", json={"drone": "drone-1", "flight": None, "eyes": None})
+
     tokens = await asyncio.to_thread(prepare, station.data_dir, tokens=["operator"])
     headers = {"Authorization": f"Bearer {tokens['operator']}"}
     async with (
         asyncio.timeout(_SOON_S),
         station.client("operator") as client,
+        station.client("edge") as edge,
         listening(client, params={"after": await end_of(client)}, headers=headers) as events,
         client.stream("GET", "/live/drone-9/picture.mjpeg", headers=headers) as pictures,
     ):
-        assert (await client.post("/auth/logout", headers=headers)).status_code == 204
-        assert b"Content-Type" not in await pictures.aread()
-        assert [event async for event in events if event.name == "alert"] == []
+        reporting = asyncio.create_task(keep_reporting(edge))
+        try:
+            assert (await anext(events)).name == "live"
+            assert (await client.post("/auth/logout", headers=headers)).status_code == 204
+            assert b"Content-Type" not in await pictures.aread()
+            assert [event async for event in events if event.name == "alert"] == []
+        finally:
+            reporting.cancel()
+            await asyncio.gather(reporting, return_exceptions=True)
 
 
 async def test_a_long_poll_is_answered_when_something_happens(station):

@@ -33,7 +33,7 @@ ALLOWED = {
     ("PUT", "/api/v1/evidence/{sha256}"): {Role.EDGE},
     ("GET", "/api/v1/evidence/{sha256}"): PEOPLE,
     ("POST", "/api/v1/live"): {Role.EDGE},
-    ("GET", "/api/v1/live"): PEOPLE,
+    ("GET", "/api/v1/live"): {Role.OPERATOR},
     ("PUT", "/api/v1/live/{drone}/picture"): {Role.EDGE},
     ("GET", "/api/v1/live/{drone}/picture.jpg"): {Role.OPERATOR},
     ("GET", "/api/v1/live/{drone}/picture.mjpeg"): {Role.OPERATOR},

@@ -1,5 +1,6 @@
 """Live state and live picture."""
 
+import asyncio
 import logging
 
 import pytest
@@ -14,7 +15,7 @@ REPORT = {"drone": "drone-1", "flight": None, "eyes": None}
 async def test_the_newest_report_of_each_drone_is_shown_with_its_age(asked):
     await asked.edge.post("/api/v1/live", json=REPORT)
     await asked.edge.post("/api/v1/live", json={**REPORT, "drone": "drone-2"})
-    first, second = (await asked.officer.get("/api/v1/live")).json()["drones"]
+    first, second = (await asked.operator.get("/api/v1/live")).json()["drones"]
     assert (first["drone"], second["drone"]) == ("drone-1", "drone-2")
     assert first["age_s"] >= 0
 
@@ -56,6 +57,17 @@ async def test_the_live_picture_is_shown_to_an_operator_and_the_look_is_logged(a
     assert response.headers["age"] == "0"
     assert response.headers["cache-control"] == "no-store"
     assert "operator opened the live picture of drone drone-1" in caplog.text
+
+
+async def test_a_picture_that_is_old_already_says_so_to_a_new_viewer(asked, make_jpeg):
+    now_s = 100.0
+    asked.station.live = LiveBoard(lambda: now_s)
+    await asked.edge.put("/api/v1/live/drone-1/picture", content=make_jpeg(), headers=JPEG)
+    now_s = 165.25
+    looking = asyncio.create_task(asked.operator.get("/api/v1/live/drone-1/picture.mjpeg"))
+    await asked.until_somebody_waits()
+    asked.station.stop_waiting()
+    assert b"\r\nX-Age-Ms: 65250\r\n\r\n" + make_jpeg() in (await looking).content
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xd8\xff no picture"])

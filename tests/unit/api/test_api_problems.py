@@ -209,6 +209,9 @@ async def test_faults_of_the_station_are_told_without_their_insides(
     assert words in problem["detail"]
     assert "secret" not in response.text
     assert ("retry-after" in response.headers) == (status != 500)
+    assert "default-src 'self'" in response.headers["content-security-policy"]
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["cache-control"] == "no-store"
 
 
 BAD_LIVE_FIELDS = [

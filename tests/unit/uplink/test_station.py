@@ -93,7 +93,7 @@ def test_rubbish_is_refused_for_good(pair, picture):
     station, _ = pair
     with pytest.raises(DeliveryRefused, match="422"):
         station.post_alert(b"{}")
-    with pytest.raises(DeliveryRefused, match="404"):
+    with pytest.raises(DeliveryRefused, match="409"):
         station.put_evidence(picture.sha256, "image/jpeg", picture.content)  # no alert refers to it
 
 

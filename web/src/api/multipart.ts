@@ -1,10 +1,16 @@
+export interface Part {
+  body: Uint8Array<ArrayBuffer>
+  /** How long ago the station received it when it sent it to us. */
+  ageMs: number
+}
+
 /**
  * The parts of a multipart/x-mixed-replace answer as they come.
  *
  * An `img` element shows such an answer by itself but tells neither how old its picture is nor that pictures have
- * stopped; reading it ourselves tells both. The station gives every part a Content-Length.
+ * stopped; reading it ourselves tells both. The station gives every part a Content-Length and an X-Age-Ms.
  */
-export async function* readParts(stream: ReadableStream<Uint8Array<ArrayBuffer>>): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+export async function* readParts(stream: ReadableStream<Uint8Array<ArrayBuffer>>): AsyncGenerator<Part> {
   const reader = stream.getReader()
   let buffer = new Uint8Array(0)
   const more = async (): Promise<boolean> => {
@@ -23,9 +29,11 @@ export async function* readParts(stream: ReadableStream<Uint8Array<ArrayBuffer>>
         if (!(await more())) return
         end = headEnd(buffer)
       }
-      const length = contentLength(new TextDecoder().decode(buffer.subarray(0, end)))
+      const head = new TextDecoder().decode(buffer.subarray(0, end))
+      const length = numberIn(head, 'content-length')
+      const ageMs = numberIn(head, 'x-age-ms')
       while (buffer.length < end + length) if (!(await more())) return
-      yield buffer.slice(end, end + length)
+      yield { body: buffer.slice(end, end + length), ageMs }
       buffer = buffer.slice(end + length)
     }
   } finally {
@@ -47,8 +55,8 @@ function headEnd(bytes: Uint8Array): number {
   return -1
 }
 
-function contentLength(head: string): number {
-  const match = /^content-length:\s*(\d+)\s*$/im.exec(head)
-  if (match === null) throw new Error('A part of the live picture does not say how long it is.')
+function numberIn(head: string, name: string): number {
+  const match = new RegExp(`^${name}:\\s*(\\d+)\\s*$`, 'im').exec(head)
+  if (match === null) throw new Error(`A part of the live picture has no ${name}.`)
   return Number(match[1])
 }

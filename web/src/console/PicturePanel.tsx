@@ -15,8 +15,8 @@ export function PicturePanel({ drone, brief }: { drone: Drone; brief: boolean })
   const picture = useLivePicture(name)
   const { eyes } = drone.live
   const { eyesS } = agesOf(drone, now)
-  // The station repeats the last picture to whoever opens it: no picture is younger than what the analysis says.
-  const ageS = Math.max(0, (now - picture.arrivedAtMs) / 1000, eyesS ?? 0)
+  // The station knows when it received the picture; the analysis, which sends it, knows when it was taken.
+  const ageS = Math.max(0, (now - picture.receivedAtMs) / 1000, eyesS ?? 0)
   const stale = picture.url !== null && isStale(ageS)
   const count = (value: number) => new Intl.NumberFormat(tag).format(value)
 

@@ -1,12 +1,13 @@
 import { useEffect, useState, useSyncExternalStore } from 'react'
 
 import { API } from '../api/client'
-import { readParts } from '../api/multipart'
+import { type Part, readParts } from '../api/multipart'
 
 export interface LivePicture {
   /** Address of the newest picture for an `img`, null before the first. */
   url: string | null
-  arrivedAtMs: number
+  /** Our clock when the station received it. */
+  receivedAtMs: number
   /** The connection has broken and is being made again. */
   interrupted: boolean
 }
@@ -14,7 +15,7 @@ export interface LivePicture {
 const RETRY_MS = 2_000
 /** Without a picture for so long the connection may be dead without knowing it. */
 const SILENCE_MS = 30_000
-const NOTHING: LivePicture = { url: null, arrivedAtMs: 0, interrupted: false }
+const NOTHING: LivePicture = { url: null, receivedAtMs: 0, interrupted: false }
 
 /** The pictures of a drone as they come, made anew whenever they stop; none are fetched while nobody looks. */
 export function useLivePicture(drone: string): LivePicture {
@@ -25,9 +26,9 @@ export function useLivePicture(drone: string): LivePicture {
     if (!visible) return
     const stopping = new AbortController()
     const stopped = () => stopping.signal.aborted
-    const show = (jpeg: Uint8Array<ArrayBuffer>) => {
-      const url = URL.createObjectURL(new Blob([jpeg], { type: 'image/jpeg' }))
-      setPicture({ url, arrivedAtMs: Date.now(), interrupted: false })
+    const show = ({ body, ageMs }: Part) => {
+      const url = URL.createObjectURL(new Blob([body], { type: 'image/jpeg' }))
+      setPicture({ url, receivedAtMs: Date.now() - ageMs, interrupted: false })
     }
     const follow = async () => {
       while (!stopped()) {
@@ -65,7 +66,7 @@ function onVisibilityChange(listener: () => void): () => void {
 }
 
 /** Returns or throws when the pictures stop. */
-async function receive(drone: string, signal: AbortSignal, show: (jpeg: Uint8Array<ArrayBuffer>) => void): Promise<void> {
+async function receive(drone: string, signal: AbortSignal, show: (part: Part) => void): Promise<void> {
   const silence = new AbortController()
   const giveUp = () => {
     silence.abort()
@@ -77,10 +78,10 @@ async function receive(drone: string, signal: AbortSignal, show: (jpeg: Uint8Arr
       signal: AbortSignal.any([signal, silence.signal]),
     })
     if (!response.ok || response.body === null) return
-    for await (const jpeg of readParts(response.body)) {
+    for await (const part of readParts(response.body)) {
       clearTimeout(timer)
       timer = setTimeout(giveUp, SILENCE_MS)
-      show(jpeg)
+      show(part)
     }
   } finally {
     clearTimeout(timer)
