@@ -50,7 +50,7 @@ demo: setup ## fly the demo patrol and serve its pages
 
 test: setup-dev lint ## every check and test (under 8 minutes on 2 cores)
 	cd web && npm run --silent check && npm run --silent test
-	$(BIN)/python -m pytest -m "not soak"
+	$(BIN)/python -m pytest -m "not soak" -n 2 --dist worksteal
 
 lint: setup-dev ## style, types and the order of the rooms
 	$(BIN)/ruff check .
