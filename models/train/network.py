@@ -14,16 +14,16 @@ import types
 from pathlib import Path
 
 import numpy as np
-import onnx
-import onnx.numpy_helper
 from teachers import CLASSES, COCO_INDEX, SIDE_PX
 
 try:
+    import onnx
+    import onnx.numpy_helper
     import torch
     from torch import nn
 except ImportError as missing:
     raise SystemExit(
-        "PyTorch is not installed; the recipe needs it, the product does not: "
+        f"PyTorch or onnx is not installed ({missing}); the recipe needs them, the product does not: "
         "pip install -r models/train/requirements.txt, "
         "then pip install --no-deps -r models/train/requirements-no-deps.txt"
     ) from missing

@@ -54,6 +54,7 @@ class Row:
     recall_by_height: dict[str, tuple[float, int]]
     false_alarms_per_picture: float
     foot_error_px: float
+    foot_sigma_share: float
     ms_per_picture: float
 
 
@@ -171,6 +172,7 @@ def _row(
         recall_by_height=evaluation.recall_by_height(judged),
         false_alarms_per_picture=evaluation.false_alarms_per_picture(judged),
         foot_error_px=evaluation.foot_error_px(judged),
+        foot_sigma_share=evaluation.foot_sigma_share(judged),
         ms_per_picture=ms,
     )
 
@@ -189,7 +191,8 @@ def _tiling(tile_px: int | None) -> str:
 def _show(rows: Sequence[Row], differences: Sequence[Difference]) -> None:
     console = Console()
     table = Table(
-        "pictures", "look", "model", "AP50 people (5-95 %)", "feet px", "false / picture", "tiles", "ms",
+        "pictures", "look", "model", "AP50 people (5-95 %)", "feet px", "sigma / height", "false / picture",
+        "tiles", "ms",
         title=f"People, IoU 0.5; feet and false alarms at score {evaluation.OPERATING_SCORE}",
     )  # fmt: skip
     heights = Table("pictures", "look", "model", "recall by height of the person (people)", title="Recall")
@@ -197,7 +200,8 @@ def _show(rows: Sequence[Row], differences: Sequence[Difference]) -> None:
         spread = f"{row.ap50.value:.3f} ({row.ap50.low:.3f}-{row.ap50.high:.3f})"
         table.add_row(
             f"{row.pictures} ({row.count}; {row.people} people)", _tiling(row.tile_px), row.model, spread,
-            f"{row.foot_error_px:.2f}", f"{row.false_alarms_per_picture:.2f}", f"{row.tiles:.1f}",
+            f"{row.foot_error_px:.2f}", f"{row.foot_sigma_share:.3f}",
+            f"{row.false_alarms_per_picture:.2f}", f"{row.tiles:.1f}",
             f"{row.ms_per_picture:.1f}",
         )  # fmt: skip
         recall = "  ".join(f"{name}: {part:.2f} ({n})" for name, (part, n) in row.recall_by_height.items())

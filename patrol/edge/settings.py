@@ -39,9 +39,9 @@ class SensorSettings(BaseModel):
 class EyesSettings(BaseModel):
     """How pictures are analysed.
 
-    The foot of a person is where the box ends, known to a share of the box's height: `foot_sigma_share`
-    (measured by `patrol eval detect` as the scatter of the bottom edge of matched boxes), at least
-    `foot_sigma_min_px`.
+    The foot of a person is where the box ends, known to a share of the box's height: `foot_sigma_share`, at
+    least `foot_sigma_min_px`. The share is what `patrol eval detect` prints as sigma / height for the drone's
+    pictures in tiles (VisDrone), rounded.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -49,7 +49,7 @@ class EyesSettings(BaseModel):
     model: str = "night-patrol-nano"
     threads: int | None = Field(default=None, ge=1, description="of the model run; none: as many as cores")
     tile_px: int | None = Field(default=None, ge=64, description="side of square tiles; none: whole picture")
-    foot_sigma_share: float = Field(default=0.04, gt=0)
+    foot_sigma_share: float = Field(default=0.05, gt=0)
     foot_sigma_min_px: float = Field(default=1.0, gt=0)
     pose_wait_s: float = Field(default=0.5, ge=0, description="how long a picture waits for its telemetry")
     live_hz: float = Field(default=5.0, gt=0, le=25)

@@ -63,7 +63,7 @@ class RunningStation:
         return dict(answer.raise_for_status().json())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStation]:
     if not (REPOSITORY / "api" / "static" / "index.html").is_file():
         _lacking("the pages are not built; run `npm ci && npm run build` in web/")
@@ -110,7 +110,8 @@ def _wait_until_up(url: str, process: subprocess.Popen[bytes], log: Path) -> Non
     pytest.fail(f"the station did not start:\n{log.read_text()}")
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: while it lives, its event loop keeps other tests of this process from theirs.
+@pytest.fixture(scope="module")
 def browser(station: RunningStation) -> Iterator[Browser]:
     # The station comes first: making its database runs an event loop, which Playwright's own would not allow.
     executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -36,12 +36,12 @@ def test_tiles_find_the_same_people_in_the_same_places(detector: Detector, stree
     assert np.all(twice[np.triu_indices(len(people), k=1)] <= detector.nms_iou), "nobody is counted twice"
 
 
-def test_all_tiles_go_through_one_run(
+def test_all_tiles_go_through_onerun(
     detector: Detector, street: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shapes: list[tuple[int, ...]] = []
-    run = detector._run
-    monkeypatch.setattr(detector, "_run", lambda batch: shapes.append(batch.shape) or run(batch))
+    run = detector.run
+    monkeypatch.setattr(detector, "run", lambda batch: shapes.append(batch.shape) or run(batch))
     tiles = plan_tiles(street.shape[1], street.shape[0], 240)
     detector.detect(street, tiles)
     assert shapes == [(len(tiles), 3, 416, 416)]
@@ -59,7 +59,7 @@ def test_a_box_comes_back_to_where_it_was_in_the_picture(
         raw[1, 20 * 52 + 30] = [0.5, 0.25, np.log(4), np.log(10), 0.9, 0, 0, 0.8, 0, 0, 0]
         return raw
 
-    monkeypatch.setattr(detector, "_run", answer)
+    monkeypatch.setattr(detector, "run", answer)
     tiles = (Tile(0, 0, 208, 208), Tile(100, 50, 208, 208))
     found = detector.detect(np.zeros((300, 400, 3), np.uint8), tiles)
     # Centre (30.5, 20.25) * 8, size (32, 80), all halved by the enlargement of 2, moved by the tile's corner.
