@@ -28,7 +28,6 @@ from patrol.edge.job import EXIT_STOPPED, Job
 from patrol.edge.settings import EdgeSettings
 from patrol.flight.record import RecordError, read_record
 from patrol.uplink.outbox import Outbox
-from patrol.video.opening import parse_address
 
 _LOG = logging.getLogger(__name__)
 
@@ -45,6 +44,8 @@ _WELL_AFTER_S = 30.0
 _DRAIN_S = 20.0
 _STOP_S = 5.0
 _ASK_AGAIN_S = 2.0
+# Loading the model's libraries from a cold disk on a busy box takes tens of seconds.
+_EYES_START_S = 120.0
 _USAGE_EXIT = 2
 
 
@@ -111,6 +112,7 @@ class Supervisor:
     _totals: _Totals = field(default_factory=_Totals)
     _event: SortieEvent | None = None
     _last_error: str = "the flight process never reported"
+    _eyes_heard_s: float | None = None
     _eyes_ready: bool = False
     _camera_reason: str = ""
     _return_reason: str | None = None
@@ -170,14 +172,18 @@ class Supervisor:
             )
 
     def _await_picture(self, job: Job, bus: Bus) -> None:
-        deadline_s = time.monotonic() + self.settings.camera_wait_s
+        """Wait for a first picture: first for the eyes to start, then `camera_wait_s` for the camera."""
+        began_s = time.monotonic()
         while not self._eyes_ready:
             self._pump(bus)
             self._keep_alive(job)
             if self._return_reason is not None:
                 raise NightPatrolError("stopped before the start; the drone stayed on the ground")
-            if time.monotonic() > deadline_s:
-                reason = self._camera_reason or f"{parse_address(self.settings.camera).name}: no picture"
+            heard_s, patience_s = self._eyes_heard_s, self.settings.camera_wait_s
+            if heard_s is None:
+                heard_s, patience_s = began_s, _EYES_START_S
+            if time.monotonic() - heard_s > patience_s:
+                reason = self._camera_reason or f"the eyes do not start; see {job.folder}/eyes.log"
                 raise NightPatrolError(
                     f"{reason}; the drone stays on the ground, since a blind patrol sees nothing"
                 )
@@ -219,6 +225,7 @@ class Supervisor:
             return False
         if isinstance(message, EyesStatus):
             self._totals.update(message)
+            self._eyes_heard_s = self._eyes_heard_s or time.monotonic()
             self._eyes_ready = self._eyes_ready or message.camera == "ready"
             self._camera_reason = message.camera_reason
         elif isinstance(message, FlightStatus):
