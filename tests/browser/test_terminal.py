@@ -112,4 +112,5 @@ def test_a_session_that_ends_leads_to_the_login(visit: Callable) -> None:
     # The cookie is gone, as when its time is over; the next look at the page asks the station again.
     officer.context.clear_cookies()
     page.evaluate("window.dispatchEvent(new Event('online'))")
-    expect(page.get_by_text("Your session is over. Log in again to go on.")).to_be_visible()
+    # At once when the page heeds the event; else with its next look, which comes every 20 s.
+    expect(page.get_by_text("Your session is over. Log in again to go on.")).to_be_visible(timeout=30_000)
