@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from patrol.domain.alerts import AlertReport, AlertSource
+from patrol.domain.heights import Amsl
 from patrol.domain.telemetry import AttitudeSample, GimbalSample, PositionSample
 from patrol.edge.alert_desk import AlertDesk
 from patrol.edge.drawing import annotate
@@ -70,7 +71,9 @@ class PoseFile(BaseModel):
         for pose in [*self.poses, last.model_copy(update={"at_s": last.at_s + _LONGEST_RECORDING_S / 2})]:
             at_ns = start_ns + round(pose.at_s * _SECOND_NS)
             history.add_position(
-                PositionSample(at_ns, pose.lat_deg, pose.lon_deg, pose.height_amsl_m, math.nan, 0.0, 0.0, 0.0)
+                PositionSample(
+                    at_ns, pose.lat_deg, pose.lon_deg, Amsl(pose.height_amsl_m), math.nan, 0.0, 0.0, 0.0
+                )
             )
             history.add_attitude(AttitudeSample(at_ns, 0.0, 0.0, math.radians(pose.yaw_deg)))
             history.add_gimbal(

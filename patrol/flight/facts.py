@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
+from patrol.domain.heights import Amsl
 from patrol.domain.telemetry import AttitudeSample, GimbalSample, PositionSample, VehicleStatus
 from patrol.flight.link import Link
 from patrol.flight.listener import GuardedListener, SortieListener
@@ -218,7 +219,7 @@ class FactKeeper:
             at_ns=self._utc_ns(message),
             lat_deg=lat_deg,
             lon_deg=lon_deg,
-            height_amsl_m=message.alt / 1000.0,
+            height=Amsl(message.alt / 1000.0),
             height_above_home_m=message.relative_alt / 1000.0,
             velocity_north_mps=message.vx / 100.0,
             velocity_east_mps=message.vy / 100.0,

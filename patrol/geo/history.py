@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
+from patrol.domain.heights import Amsl
 from patrol.domain.telemetry import AttitudeSample, CameraPose, GimbalSample, PositionSample
 
 _SECOND_NS = 1_000_000_000
@@ -122,7 +123,7 @@ class PoseHistory:
             at_ns=at_ns,
             lat_deg=_between(before.lat_deg, after.lat_deg, share),
             lon_deg=_between(before.lon_deg, after.lon_deg, share),
-            height_amsl_m=_between(before.height_amsl_m, after.height_amsl_m, share),
+            height=Amsl(_between(before.height.metres, after.height.metres, share)),
             roll_rad=roll_rad,
             pitch_rad=pitch_rad,
             yaw_ned_rad=float(np.remainder(airframe_yaw_rad + gimbal_yaw_rad, 2 * np.pi)),

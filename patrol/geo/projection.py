@@ -86,7 +86,7 @@ def pixels_to_ground(
         velocity_en_mps: of the camera, with which an error of time moves it.
     """
     pixels = np.asarray(pixels, dtype=np.float64).reshape(-1, 2)
-    height_m = pose.height_amsl_m - ground_amsl_m
+    height_m = pose.height.metres - ground_amsl_m
     normalised, by_pixel = camera.undistort(pixels)
     ned_from_ray = _ned_from_gimbal(pose) @ camera.gimbal_from_ray
     rays_ned = np.column_stack([normalised, np.ones(len(pixels))]) @ ned_from_ray.T
@@ -141,7 +141,7 @@ def ground_to_pixels(
     east_m, north_m = LocalFrame(pose.lat_deg, pose.lon_deg).to_enu(
         np.atleast_1d(lat_deg), np.atleast_1d(lon_deg)
     )
-    down_m = np.broadcast_to(pose.height_amsl_m - np.asarray(height_amsl_m, dtype=np.float64), east_m.shape)
+    down_m = np.broadcast_to(pose.height.metres - np.asarray(height_amsl_m, dtype=np.float64), east_m.shape)
     rays = np.column_stack([north_m, east_m, down_m]) @ (_ned_from_gimbal(pose) @ camera.gimbal_from_ray)
     ahead = rays[:, 2] > 0
     pixels = np.full((len(rays), 2), np.nan)
@@ -160,7 +160,7 @@ def footprint(
 
     Empty when the picture holds no ground within that range.
     """
-    height_m = pose.height_amsl_m - ground_amsl_m
+    height_m = pose.height.metres - ground_amsl_m
     if height_m <= 0 or max_range_m <= 0:
         return ()
     normalised, _ = camera.undistort(_border_pixels(camera))

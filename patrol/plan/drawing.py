@@ -20,6 +20,7 @@ from shapely.geometry import LineString, Point, Polygon, box
 from shapely.geometry.base import BaseGeometry
 
 from patrol.domain.errors import NightPatrolError
+from patrol.domain.heights import Amsl
 from patrol.domain.positions import LocalText
 from patrol.domain.telemetry import CameraPose
 from patrol.geo.camera import CameraModel
@@ -338,7 +339,7 @@ def _watching(watch_point: WatchPoint, ground_amsl_m: float) -> CameraPose:
         at_ns=0,
         lat_deg=watch_point.lat_deg,
         lon_deg=watch_point.lon_deg,
-        height_amsl_m=ground_amsl_m + watch_point.height_above_ground_m,
+        height=Amsl(ground_amsl_m + watch_point.height_above_ground_m),
         roll_rad=0.0,
         pitch_rad=math.radians(watch_point.pitch_deg),
         yaw_ned_rad=math.radians(watch_point.yaw_deg),

@@ -5,7 +5,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, TextIO
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from patrol.domain.errors import NightPatrolError, UsageError
+from patrol.domain.heights import Amsl
 from patrol.domain.telemetry import CameraPose
 from patrol.geo.frames import LocalFrame
 from patrol.sim.body import Truth, wrap_pi
@@ -54,9 +55,16 @@ class TruthLog:
 
     def write(self, pose: CameraPose, footage_frame: int | None) -> None:
         """Append one line."""
-        angles_and_place = asdict(pose)
-        at_ns = angles_and_place.pop("at_ns")
-        line = {"captured_at_ns": at_ns, "footage_frame": footage_frame, **angles_and_place}
+        line = {
+            "captured_at_ns": pose.at_ns,
+            "footage_frame": footage_frame,
+            "lat_deg": pose.lat_deg,
+            "lon_deg": pose.lon_deg,
+            "height_amsl_m": pose.height.metres,
+            "roll_rad": pose.roll_rad,
+            "pitch_rad": pose.pitch_rad,
+            "yaw_ned_rad": pose.yaw_ned_rad,
+        }
         self._file.write(json.dumps(line) + "\n")
         self._file.flush()
 
@@ -78,7 +86,7 @@ def camera_pose(truth: Truth, frame: LocalFrame, ground_amsl_m: float) -> Camera
         at_ns=truth.at_ns,
         lat_deg=float(lat_deg),
         lon_deg=float(lon_deg),
-        height_amsl_m=truth.up_m + ground_amsl_m,
+        height=Amsl(truth.up_m + ground_amsl_m),
         roll_rad=truth.gimbal_roll_rad,
         pitch_rad=truth.gimbal_pitch_rad,
         yaw_ned_rad=wrap_pi(truth.yaw_rad + truth.gimbal_yaw_rad),

@@ -59,7 +59,7 @@ class Scenery:
         angles = [pose.yaw_ned_rad, pose.pitch_rad, pose.roll_rad]
         ned_from_ray = Rotation.from_euler("ZYX", angles).as_matrix() @ camera.gimbal_from_ray
         north, east, down = cv2.split(cv2.transform(self._rays, ned_from_ray.astype(np.float32)))
-        eye_m = max(LOWEST_EYE_M, pose.height_amsl_m - self._ground_amsl_m)
+        eye_m = max(LOWEST_EYE_M, pose.height.metres - self._ground_amsl_m)
         sky = ~(down > FLATTEST_RAY)  # also where the lens model gives no ray
         range_m = np.where(sky, np.float32(0), np.float32(eye_m) / np.where(sky, np.float32(1), down))
         eye_east_m, eye_north_m = (float(value) for value in self._frame.to_enu(pose.lat_deg, pose.lon_deg))

@@ -4,10 +4,11 @@ import time
 import pytest
 
 from patrol.domain.errors import NightPatrolError
+from patrol.domain.heights import Amsl
 from patrol.domain.telemetry import PositionSample
 from patrol.edge.bus import Bus, LivePicture, Notice, ReturnHome
 
-POSITION = PositionSample(1_700_000_000_123_456_789, 31.3, 120.62, 11.0, 7.0, 0.1, -0.2, 0.0)
+POSITION = PositionSample(1_700_000_000_123_456_789, 31.3, 120.62, Amsl(11.0), 7.0, 0.1, -0.2, 0.0)
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ def test_positions_carry_metres_and_metres_a_second(world, keeper):
     world.hear(position())
     sample = world.ear.positions[0]
     assert (sample.lat_deg, sample.lon_deg) == pytest.approx((31.3, 120.62))
-    assert (sample.height_amsl_m, sample.height_above_home_m) == (19.5, 15.5)
+    assert (sample.height.metres, sample.height_above_home_m) == (19.5, 15.5)
     assert (sample.velocity_north_mps, sample.velocity_east_mps, sample.velocity_down_mps) == (1.2, -0.5, 0.1)
 
 

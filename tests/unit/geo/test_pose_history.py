@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from patrol.domain.heights import Amsl
 from patrol.domain.telemetry import AttitudeSample, GimbalSample, PositionSample
 from patrol.geo.history import PoseHistory
 
@@ -13,7 +14,9 @@ START = 1_700_000_000 * SECOND
 
 
 def position(at_s: float, *, lat: float = 31.3, lon: float = 120.6, height: float = 11.0) -> PositionSample:
-    return PositionSample(START + round(at_s * SECOND), lat, lon, height, height - 4, 1.0 + at_s, 2.0, 0.0)
+    return PositionSample(
+        START + round(at_s * SECOND), lat, lon, Amsl(height), height - 4, 1.0 + at_s, 2.0, 0.0
+    )
 
 
 def attitude(at_s: float, yaw_deg: float = 0.0, *, roll_deg: float = 0.0) -> AttitudeSample:
@@ -45,7 +48,7 @@ def test_each_series_is_interpolated_on_its_own() -> None:
     assert pose is not None
     assert pose.at_ns == START + SECOND // 4
     assert pose.lat_deg == pytest.approx(31.1)
-    assert pose.height_amsl_m == pytest.approx(12.5)
+    assert pose.height.metres == pytest.approx(12.5)
     assert math.degrees(pose.pitch_rad) == pytest.approx(-25)
     assert math.degrees(pose.yaw_ned_rad) == pytest.approx(
         10 + 15 + 5, abs=0.2
@@ -143,13 +146,13 @@ def test_any_order_of_arrival_gives_a_sound_answer_or_none(times_ns: list[int], 
     history = PoseHistory()
     for time_ns in times_ns:
         history.add_position(
-            PositionSample(START + time_ns, 31.0, 120.0, time_ns / SECOND, 0.0, 0.0, 0.0, 0.0)
+            PositionSample(START + time_ns, 31.0, 120.0, Amsl(time_ns / SECOND), 0.0, 0.0, 0.0, 0.0)
         )
         history.add_attitude(AttitudeSample(START + time_ns, 0.0, 0.0, 0.0))
         history.add_gimbal(GimbalSample(START + time_ns, 0.0, 0.0, 0.0))
     pose = history.pose_at(START + asked_ns)
     if pose is not None:
-        assert pose.height_amsl_m == pytest.approx(asked_ns / SECOND, abs=1e-6)
+        assert pose.height.metres == pytest.approx(asked_ns / SECOND, abs=1e-6)
         assert min(times_ns) <= asked_ns <= max(times_ns)
 
 

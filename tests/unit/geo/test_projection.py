@@ -6,6 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
+from patrol.domain.heights import Amsl
 from patrol.domain.telemetry import CameraPose
 from patrol.geo.camera import CameraModel
 from patrol.geo.frames import LocalFrame
@@ -28,7 +29,7 @@ LAT, LON, GROUND = 31.3, 120.62, 4.0
 
 def pose_at(height_m: float, pitch_deg: float, yaw_deg: float = 0.0, roll_deg: float = 0.0) -> CameraPose:
     angles = (math.radians(roll_deg), math.radians(pitch_deg), math.radians(yaw_deg))
-    return CameraPose(0, LAT, LON, GROUND + height_m, *angles)
+    return CameraPose(0, LAT, LON, Amsl(GROUND + height_m), *angles)
 
 
 def ground(camera: CameraModel, pose: CameraPose, pixels: object, **options: object) -> GroundPoints:
@@ -75,7 +76,7 @@ def test_roll_right_lowers_the_right_of_the_world() -> None:
 def test_pixel_to_ground_and_back(
     lat: float, lon: float, height_m: float, roll: float, pitch: float, yaw: float, x: float, y: float
 ) -> None:
-    pose = CameraPose(0, lat, lon, GROUND + height_m, roll, pitch, yaw)
+    pose = CameraPose(0, lat, lon, Amsl(GROUND + height_m), roll, pitch, yaw)
     points = ground(BENT, pose, [[x, y]])
     assume(points.valid[0])
     pixels, in_view = ground_to_pixels(BENT, pose, points.lat_deg, points.lon_deg, GROUND)
@@ -164,7 +165,7 @@ def test_covariance_is_that_of_many_trials(errors: PoseErrors) -> None:
             0,
             float(lat),
             float(lon),
-            pose.height_amsl_m + rng.normal(0, errors.height_m),
+            pose.height + rng.normal(0, errors.height_m),
             pose.roll_rad + rng.normal(0, errors.roll_rad),
             pose.pitch_rad + rng.normal(0, errors.pitch_rad),
             pose.yaw_ned_rad + rng.normal(0, errors.yaw_rad),

@@ -7,6 +7,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
+from patrol.domain.heights import Amsl
 from patrol.domain.resources import data_path
 from patrol.domain.telemetry import CameraPose
 from patrol.geo.camera import read_camera
@@ -68,7 +69,7 @@ def test_feet_lie_where_tsai_puts_them(pets: Path) -> None:
         0,
         watch.lat_deg,
         watch.lon_deg,
-        market.ground_amsl_m + watch.height_above_ground_m,
+        Amsl(market.ground_amsl_m + watch.height_above_ground_m),
         0.0,
         math.radians(watch.pitch_deg),
         math.radians(watch.yaw_deg),

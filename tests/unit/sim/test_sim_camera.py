@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from patrol.domain.errors import UsageError
+from patrol.domain.heights import Amsl
 from patrol.domain.resources import data_path
 from patrol.domain.telemetry import CameraPose
 from patrol.geo.camera import read_camera
@@ -116,7 +117,7 @@ def test_the_director_wants_place_and_direction(market, yard, at_yard):
 
 
 def test_scenery_puts_the_map_where_the_camera_model_says(market, camera_model, scenery):
-    eye = CameraPose(0, 31.29999, 120.61945, 19.0, 0.05, math.radians(-55), math.radians(75))
+    eye = CameraPose(0, 31.29999, 120.61945, Amsl(19.0), 0.05, math.radians(-55), math.radians(75))
     picture = scenery.picture(eye)
     assert picture.shape == (camera_model.height_px, camera_model.width_px, 3)
     seen = 0
@@ -135,11 +136,11 @@ def test_scenery_puts_the_map_where_the_camera_model_says(market, camera_model, 
 
 
 def test_scenery_shows_the_sky_above_the_horizon_and_moves_with_the_drone(scenery):
-    level = CameraPose(0, 31.2998, 120.6195, 16.0, 0.0, 0.0, 0.0)
+    level = CameraPose(0, 31.2998, 120.6195, Amsl(16.0), 0.0, 0.0, 0.0)
     picture = scenery.picture(level)
     assert picture[:100].std(axis=(0, 1)).max() < 1
     assert picture[300:].mean() > picture[:100].mean() + 5
-    moved = scenery.picture(CameraPose(0, 31.2999, 120.6195, 16.0, 0.0, 0.0, 0.0))
+    moved = scenery.picture(CameraPose(0, 31.2999, 120.6195, Amsl(16.0), 0.0, 0.0, 0.0))
     assert np.abs(moved[220:].astype(int) - picture[220:]).mean() > 0.5
 
 
@@ -193,7 +194,7 @@ def test_the_camera_pose_adds_the_gimbal_to_the_nose():
     )
     pose = camera_pose(truth, LocalFrame(31.3, 120.62), 4.0)
     assert math.degrees(pose.yaw_ned_rad) == pytest.approx(-160)
-    assert (pose.roll_rad, pose.pitch_rad, pose.height_amsl_m) == (0.01, -0.3, 11.0)
+    assert (pose.roll_rad, pose.pitch_rad, pose.height.metres) == (0.01, -0.3, 11.0)
 
 
 def test_pictures_arrive_over_udp_with_their_capture_times(market, scenery, camera_model):
