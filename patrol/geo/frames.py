@@ -12,11 +12,13 @@ class LocalFrame:
     """The plane that touches the WGS-84 ellipsoid at an origin (degrees), x east and y north in metres.
 
     A point d metres away lies d^2 / 2R below the plane (R = 6371 km): 0.8 mm at 100 m, 8 cm at 1 km. Across
-    the plane distances are short by d^3 / 2R^2, 12 micrometres at 1 km, so heights need no place here.
+    the plane distances are short by d^3 / 2R^2, 12 micrometres at 1 km. Those between points at a height h
+    are short by h / R, 3 cm in 100 m at 2 km; a plane at `height_m` above the ellipsoid has them in full.
     """
 
     origin_lat_deg: float
     origin_lon_deg: float
+    height_m: float = 0.0
 
     def to_enu(
         self, lat_deg: ArrayLike, lon_deg: ArrayLike
@@ -25,10 +27,10 @@ class LocalFrame:
         east, north, _ = pymap3d.geodetic2enu(
             np.asarray(lat_deg, dtype=np.float64),
             np.asarray(lon_deg, dtype=np.float64),
-            0.0,
+            self.height_m,
             self.origin_lat_deg,
             self.origin_lon_deg,
-            0.0,
+            self.height_m,
         )
         return np.asarray(east), np.asarray(north)
 
@@ -42,6 +44,6 @@ class LocalFrame:
             0.0,
             self.origin_lat_deg,
             self.origin_lon_deg,
-            0.0,
+            self.height_m,
         )
         return np.asarray(lat_deg), np.asarray(lon_deg)

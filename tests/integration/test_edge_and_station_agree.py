@@ -11,6 +11,7 @@ from patrol.domain.live import EyesStatus, LiveReport, TrackDot
 from patrol.domain.resources import data_path
 from patrol.domain.telemetry import CameraPose
 from patrol.geo.camera import read_camera
+from patrol.geo.ground import LevelGround
 from patrol.geo.projection import footprint
 
 
@@ -19,7 +20,7 @@ from patrol.geo.projection import footprint
 def test_every_footprint_fits_the_live_report(pitch_deg, height_m):
     camera = read_camera(data_path("flightplans") / "night-market.camera.yaml")
     pose = CameraPose(0, 31.3, 120.62, Amsl(4.0 + height_m), 0.0, math.radians(pitch_deg), 0.7)
-    seen = footprint(camera, pose, ground_amsl_m=4.0, max_range_m=80.0)
+    seen = footprint(camera, pose, ground=LevelGround(Amsl(4.0)), max_range_m=80.0)
     status = EyesStatus(
         1_763_726_400_000_000_000, "ready", "", seen, (TrackDot(1, 31.3, 120.62, 0.5),), 1, 0, 1, 0
     )

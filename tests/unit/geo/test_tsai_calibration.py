@@ -78,7 +78,7 @@ def test_feet_lie_where_tsai_puts_them(pets: Path) -> None:
         camera,
         pose,
         feet_px * 0.625,
-        ground_amsl_m=market.ground_amsl_m,
+        ground=market.ground,
         pixel_sigma_px=(0.0, 0.0),
         errors=PoseErrors(0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
     )
