@@ -18,7 +18,14 @@ from pydantic import TypeAdapter, ValidationError
 from patrol.domain.errors import NightPatrolError
 from patrol.domain.live import EyesStatus, FlightStatus
 from patrol.domain.sorties import SortieEvent
-from patrol.domain.telemetry import AttitudeSample, GimbalSample, PositionSample, VehicleStatus
+from patrol.domain.telemetry import (
+    AttitudeSample,
+    ClockSample,
+    GimbalSample,
+    LensSample,
+    PositionSample,
+    VehicleStatus,
+)
 
 _LOG = logging.getLogger(__name__)
 
@@ -62,6 +69,8 @@ Message = (
     PositionSample
     | AttitudeSample
     | GimbalSample
+    | LensSample
+    | ClockSample
     | VehicleStatus
     | FlightStatus
     | SortieEvent

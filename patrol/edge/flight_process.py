@@ -7,7 +7,14 @@ import time
 
 from patrol.domain.live import FlightStatus
 from patrol.domain.sorties import SortieEvent, SortieState
-from patrol.domain.telemetry import AttitudeSample, GimbalSample, PositionSample, VehicleStatus
+from patrol.domain.telemetry import (
+    AttitudeSample,
+    ClockSample,
+    GimbalSample,
+    LensSample,
+    PositionSample,
+    VehicleStatus,
+)
 from patrol.edge.bus import Bus, ReturnHome
 from patrol.edge.job import Job, background, run_process
 from patrol.flight.clock import SystemClock
@@ -53,6 +60,12 @@ class _Broadcast:
         self._bus.send("eyes", sample)
 
     def gimbal(self, sample: GimbalSample) -> None:
+        self._bus.send("eyes", sample)
+
+    def lens(self, sample: LensSample) -> None:
+        self._bus.send("eyes", sample)
+
+    def clock(self, sample: ClockSample) -> None:
         self._bus.send("eyes", sample)
 
     def vehicle(self, status: VehicleStatus) -> None:

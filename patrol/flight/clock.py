@@ -63,3 +63,8 @@ class SystemClock:
     def patience_s(self, nominal_s: float) -> float:
         """A time-out of `nominal_s` vehicle seconds, lengthened where the wall would make it too short."""
         return max(nominal_s, min(_SHORTEST_PATIENCE_WALL_S, nominal_s) * self._speed_up)
+
+
+def monotonic_ns(clock: Clock) -> int:
+    """`monotonic_s` in whole nanoseconds."""
+    return round(clock.monotonic_s() * 1e9)

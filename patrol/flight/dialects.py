@@ -157,8 +157,11 @@ class Dialect(Protocol):
         """The sortie is at its end: motors off, on the ground."""
         ...
 
-    def gimbal_yaw(self, flags: int, yaw_rad: float, vehicle_yaw_rad: float) -> float:
-        """Yaw against the airframe's nose of what GIMBAL_DEVICE_ATTITUDE_STATUS reports."""
+    def gimbal_yaw(self, flags: int, yaw_rad: float, heading_rad: float | None) -> float | None:
+        """Yaw against the airframe's nose of what GIMBAL_DEVICE_ATTITUDE_STATUS reports.
+
+        None when that is against north and the aircraft's heading is not known.
+        """
         ...
 
 
@@ -236,6 +239,8 @@ class ArduPilot:
         mavlink.MAVLINK_MSG_ID_HOME_POSITION: 1.0,
         mavlink.MAVLINK_MSG_ID_EXTENDED_SYS_STATE: 4.0,
         mavlink.MAVLINK_MSG_ID_GIMBAL_DEVICE_ATTITUDE_STATUS: 20.0,
+        # Only in builds that know zoom cameras; others refuse it.
+        mavlink.MAVLINK_MSG_ID_CAMERA_FOV_STATUS: 4.0,
     }
 
     def mode_name(self, mode: int) -> str:
@@ -371,11 +376,14 @@ class ArduPilot:
         """Disarmed and on the ground. The mode says nothing: a mission that returned is still in AUTO."""
         return facts.armed is False and facts.landed_state == mavlink.MAV_LANDED_STATE_ON_GROUND
 
-    def gimbal_yaw(self, flags: int, yaw_rad: float, vehicle_yaw_rad: float) -> float:
-        """As it is: ArduPilot reports it in the vehicle's frame, also while the gimbal holds a heading."""
-        if flags & mavlink.GIMBAL_DEVICE_FLAGS_YAW_IN_EARTH_FRAME:
-            return yaw_rad - vehicle_yaw_rad
-        return yaw_rad
+    def gimbal_yaw(self, flags: int, yaw_rad: float, heading_rad: float | None) -> float | None:
+        """As it is: ArduPilot reports it against the nose, also while the gimbal holds a heading.
+
+        By the message's definition YAW_LOCK alone means "against north"; ArduPilot does not mean it so.
+        """
+        if not flags & mavlink.GIMBAL_DEVICE_FLAGS_YAW_IN_EARTH_FRAME:
+            return yaw_rad
+        return None if heading_rad is None else yaw_rad - heading_rad
 
 
 def _way_down(facts: Facts) -> SortieState:

@@ -9,19 +9,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from patrol.domain.heights import Amsl
-from patrol.domain.telemetry import AttitudeSample, GimbalSample, PositionSample, VehicleStatus
+from patrol.domain.telemetry import AttitudeSample, GimbalSample, LensSample, PositionSample, VehicleStatus
+from patrol.flight.gimbal import GimbalReader, YawAgainstNose
 from patrol.flight.link import Link
 from patrol.flight.listener import GuardedListener, SortieListener
 from patrol.flight.texts import TextAssembler, VehicleText
+from patrol.flight.vehicle_clock import VehicleClock
 from patrol.flight.wire import Message, mavlink
 
-_NS_PER_MS = 1_000_000
-_NS_PER_US = 1_000
-# A receiver without a fix sends 0 or the start of some epoch; no aircraft of ours flew before 2020.
-_EARLIEST_UTC_NS = 1_577_836_800 * 1_000_000_000
-_LATEST_UTC_NS = 4_102_444_800 * 1_000_000_000
-# The boot clock may seem to go back by as much when messages overtake each other; more is a reboot.
-_REORDERING_MS = 5_000
 # Texts that explain what happens now: the latest few. ArduPilot repeats its pre-arm reasons every 30 s.
 _TEXTS_KEPT = 8
 _TEXT_EXPLAINS_FOR_S = 35.0
@@ -29,7 +24,8 @@ _TEXT_EXPLAINS_FOR_S = 35.0
 _GOOD_FOR_S = 3.0
 _UNKNOWN_UINT16 = 65_535
 _MAIN_BATTERY = 0
-
+# Cameras of the autopilot are numbered from 1, 0 where there is but one; the first is looked through.
+_FIRST_CAMERA = (0, 1)
 
 # The states of EXTENDED_SYS_STATE in which it has left the ground.
 AIRBORNE = (
@@ -37,35 +33,6 @@ AIRBORNE = (
     mavlink.MAV_LANDED_STATE_TAKEOFF,
     mavlink.MAV_LANDED_STATE_LANDING,
 )
-
-
-class VehicleClock:
-    """UTC of what the vehicle stamps with its time since boot, by its SYSTEM_TIME.
-
-    Until the vehicle knows UTC, the time of arrival stands in.
-    """
-
-    def __init__(self) -> None:
-        self._offset_ns: int | None = None
-        self._latest_boot_ms = 0
-
-    def set(self, time_unix_usec: int, time_boot_ms: int) -> None:
-        """Take one SYSTEM_TIME."""
-        self._watch_for_reboot(time_boot_ms)
-        unix_ns = time_unix_usec * _NS_PER_US
-        if _EARLIEST_UTC_NS < unix_ns < _LATEST_UTC_NS:
-            self._offset_ns = unix_ns - time_boot_ms * _NS_PER_MS
-
-    def utc_ns(self, time_boot_ms: int, arrived_utc_ns: int) -> int:
-        """UTC of an instant on the vehicle's boot clock."""
-        self._watch_for_reboot(time_boot_ms)
-        return arrived_utc_ns if self._offset_ns is None else time_boot_ms * _NS_PER_MS + self._offset_ns
-
-    def _watch_for_reboot(self, time_boot_ms: int) -> None:
-        if time_boot_ms < self._latest_boot_ms - _REORDERING_MS:
-            self._offset_ns = None
-            self._latest_boot_ms = time_boot_ms
-        self._latest_boot_ms = max(self._latest_boot_ms, time_boot_ms)
 
 
 @dataclass
@@ -79,7 +46,7 @@ class Facts:
     mode: int | None = None
     landed_state: int | None = None
     position: PositionSample | None = None
-    attitude: AttitudeSample | None = None
+    heading_rad: float | None = None
     estimator_flags: int | None = None
     home_known: bool = False
     prearm_good: bool | None = None
@@ -108,18 +75,19 @@ class FactKeeper:
         listener: SortieListener,
         *,
         mode_name: Callable[[int], str],
-        gimbal_yaw: Callable[[int, float, float], float],
+        gimbal_yaw: YawAgainstNose,
     ) -> None:
         self.facts = Facts(good_for_s=link.clock.patience_s(_GOOD_FOR_S))
         self._link = link
         self._listener = GuardedListener(listener)
         self._mode_name = mode_name
-        self._gimbal_yaw = gimbal_yaw
-        self._time = VehicleClock()
+        self._time = VehicleClock(link.clock)
+        self._gimbal_reader = GimbalReader(gimbal_yaw, self._listener.text)
         self._texts = TextAssembler()
         self._handlers: dict[str, Callable[[Message], None]] = {
             "HEARTBEAT": self._heartbeat,
-            "SYSTEM_TIME": lambda message: self._time.set(message.time_unix_usec, message.time_boot_ms),
+            "SYSTEM_TIME": self._system_time,
+            "TIMESYNC": self._timesync,
             "SYS_STATUS": self._sys_status,
             "BATTERY_STATUS": self._battery,
             "GPS_RAW_INT": self._gps,
@@ -129,6 +97,7 @@ class FactKeeper:
             "GLOBAL_POSITION_INT": self._position,
             "ATTITUDE": self._attitude,
             "GIMBAL_DEVICE_ATTITUDE_STATUS": self._gimbal,
+            "CAMERA_FOV_STATUS": self._lens,
             "MISSION_CURRENT": self._mission_current,
             "MISSION_ITEM_REACHED": self._item_reached,
             "STATUSTEXT": self._statustext,
@@ -161,6 +130,7 @@ class FactKeeper:
         kind = message.get_type()
         self.facts.heard_at_s[kind] = self._link.clock.monotonic_s()
         self._handlers[kind](message)
+        self._ask_time()
 
     def _heartbeat(self, message: Message) -> None:
         facts = self.facts
@@ -215,8 +185,9 @@ class FactKeeper:
         lat_deg, lon_deg = message.lat / 1e7, message.lon / 1e7
         if not _on_earth(lat_deg, lon_deg):
             return
+        at_ns = self._utc_ns(message)
         self.facts.position = PositionSample(
-            at_ns=self._utc_ns(message),
+            at_ns=self._link.clock.utc_ns() if at_ns is None else at_ns,
             lat_deg=lat_deg,
             lon_deg=lon_deg,
             height=Amsl(message.alt / 1000.0),
@@ -225,22 +196,54 @@ class FactKeeper:
             velocity_east_mps=message.vy / 100.0,
             velocity_down_mps=message.vz / 100.0,
         )
-        self._listener.position(self.facts.position)
+        if at_ns is not None:
+            self._listener.position(self.facts.position)
 
     def _attitude(self, message: Message) -> None:
         if not _finite(message.roll, message.pitch, message.yaw):
             return
-        self.facts.attitude = AttitudeSample(self._utc_ns(message), message.roll, message.pitch, message.yaw)
-        self._listener.attitude(self.facts.attitude)
+        at_ns = self._utc_ns(message)
+        self.facts.heading_rad = message.yaw
+        if at_ns is not None:
+            self._listener.attitude(AttitudeSample(at_ns, message.roll, message.pitch, message.yaw))
 
     def _gimbal(self, message: Message) -> None:
-        angles = _roll_pitch_yaw(message.q)
+        now_s = self._link.clock.monotonic_s()
+        heading_rad = self.facts.heading_rad if self.facts.fresh("ATTITUDE", now_s) else None
+        angles = self._gimbal_reader.angles(message, heading_rad, now_s)
         if angles is None:
             return
-        roll_rad, pitch_rad, yaw_rad = angles
-        vehicle_yaw_rad = self.facts.attitude.yaw_ned_rad if self.facts.attitude else 0.0
-        yaw_vehicle_rad = math.remainder(self._gimbal_yaw(message.flags, yaw_rad, vehicle_yaw_rad), math.tau)
-        self._listener.gimbal(GimbalSample(self._utc_ns(message), roll_rad, pitch_rad, yaw_vehicle_rad))
+        at_ns = self._utc_ns(message)
+        if at_ns is not None:
+            self._listener.gimbal(GimbalSample(at_ns, *angles))
+
+    def _lens(self, message: Message) -> None:
+        if message.camera_device_id not in _FIRST_CAMERA or not 0.0 < message.hfov < 180.0:
+            return
+        at_ns = self._utc_ns(message)
+        if at_ns is not None:
+            self._listener.lens(LensSample(at_ns, math.radians(message.hfov)))
+
+    # -- time ----------------------------------------------------------------------------------------
+
+    def _system_time(self, message: Message) -> None:
+        if self._time.set(message.time_unix_usec, message.time_boot_ms):
+            self._tell_clock()
+
+    def _timesync(self, message: Message) -> None:
+        if self._time.answer(message.tc1, message.ts1, message.arrived_ns):
+            self._tell_clock()
+
+    def _tell_clock(self) -> None:
+        sample = self._time.sample()
+        if sample is not None:
+            self._listener.clock(sample)
+
+    def _ask_time(self) -> None:
+        """Ask for the vehicle's time when it is due; only a vehicle that is heard is asked."""
+        ts1 = self._time.request()
+        if ts1 is not None:
+            self._link.send(mavlink.MAVLink_timesync_message(tc1=0, ts1=ts1))
 
     def _statustext(self, message: Message) -> None:
         self._tell_texts(self._texts.add(message, self._link.clock.monotonic_s()))
@@ -251,8 +254,8 @@ class FactKeeper:
             self.facts.texts = [*self.facts.texts[1 - _TEXTS_KEPT :], heard]
             self._listener.text(text.severity, text.sentence)
 
-    def _utc_ns(self, message: Message) -> int:
-        return self._time.utc_ns(message.time_boot_ms, self._link.clock.utc_ns())
+    def _utc_ns(self, message: Message) -> int | None:
+        return self._time.utc_ns(message.get_type(), message.time_boot_ms, message.arrived_ns)
 
 
 def _landed(landed_state: int | None) -> bool | None:
@@ -272,21 +275,3 @@ def _finite(*values: float) -> bool:
 def _on_earth(lat_deg: float, lon_deg: float) -> bool:
     """True for a place; exactly 0, 0 is what an autopilot says before it knows."""
     return abs(lat_deg) <= 90.0 and abs(lon_deg) <= 180.0 and (lat_deg, lon_deg) != (0.0, 0.0)
-
-
-def _roll_pitch_yaw(q: list[float]) -> tuple[float, float, float] | None:
-    """Tait-Bryan angles z-y'-x'' of a quaternion w, x, y, z; None when it is no rotation.
-
-    Diebel, "Representing Attitude", 2006, section 8.
-    """
-    if not _finite(*q):
-        return None
-    norm = math.hypot(*q)
-    # Four floats on the wire keep the length of a rotation to far better than this.
-    if not 0.9 < norm < 1.1:
-        return None
-    w, x, y, z = (value / norm for value in q)
-    roll_rad = math.atan2(2 * (w * x + y * z), 1 - 2 * (x * x + y * y))
-    pitch_rad = math.asin(max(-1.0, min(1.0, 2 * (w * y - z * x))))
-    yaw_rad = math.atan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
-    return roll_rad, pitch_rad, yaw_rad

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from patrol.domain.errors import NightPatrolError
-from patrol.flight.clock import Clock, SystemClock
+from patrol.flight.clock import Clock, SystemClock, monotonic_ns
 from patrol.flight.commands import Command, CommandResult, is_answer
 from patrol.flight.tlog import TlogWriter
 from patrol.flight.transport import LinkError, Peer, Transport, open_transport
@@ -330,6 +330,7 @@ class Link:
                 self._stop.wait(_READ_TIMEOUT_WALL_S)
 
     def _take(self, data: bytes, peer: Peer) -> None:
+        arrived_ns = monotonic_ns(self._clock)
         transport = self._transport
         if transport is None or not transport.datagrams:
             messages = self._framer.feed(data)
@@ -343,6 +344,8 @@ class Link:
             return
         at_utc_ns = self._clock.utc_ns()
         mine = [message for message in messages if self._note(message, at_utc_ns)]
+        for message in mine:
+            message.arrived_ns = arrived_ns
         if mine:
             with self._arrived:
                 self._queue.extend(mine)

@@ -5,7 +5,14 @@ from collections.abc import Callable
 from typing import Protocol
 
 from patrol.domain.sorties import SortieEvent
-from patrol.domain.telemetry import AttitudeSample, GimbalSample, PositionSample, VehicleStatus
+from patrol.domain.telemetry import (
+    AttitudeSample,
+    ClockSample,
+    GimbalSample,
+    LensSample,
+    PositionSample,
+    VehicleStatus,
+)
 
 _LOG = logging.getLogger(__name__)
 
@@ -27,6 +34,14 @@ class SortieListener(Protocol):
 
     def gimbal(self, sample: GimbalSample) -> None:
         """How the gimbal was turned."""
+        ...
+
+    def lens(self, sample: LensSample) -> None:
+        """What the zoom lens was set to, where the vehicle has one."""
+        ...
+
+    def clock(self, sample: ClockSample) -> None:
+        """How this machine's clock runs against the time of the samples, about once a second."""
         ...
 
     def vehicle(self, status: VehicleStatus) -> None:
@@ -59,6 +74,14 @@ class GuardedListener:
     def gimbal(self, sample: GimbalSample) -> None:
         """Pass on."""
         self._guard(lambda: self._listener.gimbal(sample))
+
+    def lens(self, sample: LensSample) -> None:
+        """Pass on."""
+        self._guard(lambda: self._listener.lens(sample))
+
+    def clock(self, sample: ClockSample) -> None:
+        """Pass on."""
+        self._guard(lambda: self._listener.clock(sample))
 
     def vehicle(self, status: VehicleStatus) -> None:
         """Pass on."""

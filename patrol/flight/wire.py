@@ -13,7 +13,8 @@ from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
 __all__ = ["Framer", "FramingCounters", "Message", "mavlink"]
 
-# Messages carry no type information; `get_type()` names them as the MAVLink definitions do.
+# Messages carry no type information; `get_type()` names them as the MAVLink definitions do. The link adds
+# `arrived_ns`: when the message was read, on the link's monotonic clock.
 Message = Any
 
 # The library reads MAV_IGNORE_CRC from the environment. Nothing may talk it into taking broken frames.

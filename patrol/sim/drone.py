@@ -44,6 +44,8 @@ class Drone:
         self.ground_amsl_m = home.height_amsl_m
         self.wind: Wind = settings.wind.wind
         self.boot_ns = 0
+        # By how much the clock has gone past the last step; for what happens between steps.
+        self.since_step_ns = 0
         self.demand = Demand()
         self.gimbal = GimbalTarget()
         self.motors_on = False
@@ -74,6 +76,7 @@ class Drone:
     def step(self) -> None:
         """Move on by one step."""
         self.boot_ns += STEP_NS
+        self.since_step_ns = 0
         self.body.step(STEP_S, self.demand, self.gimbal, self.wind)
         self._noise.step(STEP_S)
         lean = math.cos(self.body.roll_rad) * math.cos(self.body.pitch_rad)

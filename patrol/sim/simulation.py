@@ -65,13 +65,18 @@ class Simulation:
     ) -> None:
         """Fly in step with the clock, `speed_up` times as fast, until it `is_over`."""
         started_ns = monotonic_ns()
+
+        def elapsed_ns() -> int:
+            return int((monotonic_ns() - started_ns) * speed_up)
+
         while not is_over():
-            due_ns = int((monotonic_ns() - started_ns) * speed_up)
+            due_ns = elapsed_ns()
             behind_ns = due_ns - self.drone.boot_ns
             if behind_ns > LONGEST_LEAP_NS * speed_up:
                 started_ns += int((behind_ns - STEP_NS) / speed_up)
                 continue
             for datagram in link.receive():
+                self.drone.since_step_ns = elapsed_ns() - self.drone.boot_ns
                 self._autopilot.receive(datagram)
             if behind_ns >= STEP_NS:
                 self.step()

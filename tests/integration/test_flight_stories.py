@@ -99,6 +99,7 @@ class Ear:
         self.events = []
         self.positions = []
         self.gimbals = 0
+        self.unexpected = []  # no zoom is simulated, and time that runs faster has no offset to any clock
         self.texts = []
         self.on_state = {}
 
@@ -116,6 +117,12 @@ class Ear:
 
     def gimbal(self, sample) -> None:
         self.gimbals += 1
+
+    def lens(self, sample) -> None:
+        self.unexpected.append(sample)
+
+    def clock(self, sample) -> None:
+        self.unexpected.append(sample)
 
     def vehicle(self, status) -> None:
         pass
@@ -164,6 +171,7 @@ def test_a_plan_is_loaded_flown_and_brought_home(port, tmp_path):
     stamps = [p.at_ns for p in ear.positions]
     assert stamps == sorted(stamps)
     assert ear.gimbals > 100
+    assert ear.unexpected == []
     assert sum("item 3 of 5" in sentence for sentence in ear.texts) == 1
     assert read_record(tmp_path / "sortie.json").state is S.COMPLETED
     kinds = sent_kinds(tmp_path / "flight.tlog")
@@ -238,7 +246,7 @@ class Ear:
     def sortie(self, event):
         print(event.state.value, flush=True)
     def position(self, sample): pass
-    attitude = gimbal = vehicle = position
+    attitude = gimbal = lens = clock = vehicle = position
     def text(self, severity, sentence): pass
 
 port, speed_up, plan, record = sys.argv[1:]

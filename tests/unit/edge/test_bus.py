@@ -5,7 +5,7 @@ import pytest
 
 from patrol.domain.errors import NightPatrolError
 from patrol.domain.heights import Amsl
-from patrol.domain.telemetry import PositionSample
+from patrol.domain.telemetry import ClockSample, LensSample, PositionSample
 from patrol.edge.bus import Bus, LivePicture, Notice, ReturnHome
 
 POSITION = PositionSample(1_700_000_000_123_456_789, 31.3, 120.62, Amsl(11.0), 7.0, 0.1, -0.2, 0.0)
@@ -23,6 +23,13 @@ def test_a_message_arrives_as_it_was_sent(pair):
     flight, eyes = pair
     assert flight.send("eyes", POSITION)
     assert eyes.receive(1.0) == POSITION
+
+
+@pytest.mark.parametrize("sample", [ClockSample(1_700_000_000_123_456_789, -350, 12), LensSample(1, 1.25)])
+def test_what_flight_knows_of_clock_and_lens_arrives(pair, sample):
+    flight, eyes = pair
+    assert flight.send("eyes", sample)
+    assert eyes.receive(1.0) == sample
 
 
 def test_order_is_kept(pair):

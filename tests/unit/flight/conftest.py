@@ -277,6 +277,9 @@ class FakeCopter:
         elif message.command == 20:
             self.mode = 6
 
+    def on_timesync(self, message) -> None:
+        self.say(mavlink.MAVLink_timesync_message(round((self.clock.now_s - self.boot_s) * 1e9), message.ts1))
+
     def on_mission_count(self, message) -> None:
         self.upload = (message.mission_type, message.count, [])
         self.ask_next()
@@ -325,6 +328,8 @@ class Ear:
     positions: list = field(default_factory=list)
     attitudes: list = field(default_factory=list)
     gimbals: list = field(default_factory=list)
+    lenses: list = field(default_factory=list)
+    clocks: list = field(default_factory=list)
     statuses: list = field(default_factory=list)
     texts: list = field(default_factory=list)
     on_event: object = None
@@ -342,6 +347,12 @@ class Ear:
 
     def gimbal(self, sample) -> None:
         self.gimbals.append(sample)
+
+    def lens(self, sample) -> None:
+        self.lenses.append(sample)
+
+    def clock(self, sample) -> None:
+        self.clocks.append(sample)
 
     def vehicle(self, status) -> None:
         self.statuses.append(status)

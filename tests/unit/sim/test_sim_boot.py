@@ -62,6 +62,32 @@ def test_system_time_maps_boot_time_to_utc(station):
     assert time.time_unix_usec * 1000 - time.time_boot_ms * 1_000_000 == 1_800_000_000_000_000_000
 
 
+def test_its_utc_can_be_set_wrong(station):
+    station.run(5)
+    station.set_parameter("SIM_UTC_STEP", -1.5)
+    time = station.request("SYSTEM_TIME")
+    assert time.time_unix_usec * 1000 - time.time_boot_ms * 1_000_000 == 1_799_999_998_500_000_000
+
+
+def test_the_time_since_boot_is_told_to_whoever_asks(station):
+    station.run(5)
+    station.drone.since_step_ns = 7_654_321
+    station.send(mav.MAVLink_timesync_message(0, 1234))
+    answer = station.latest.pop("TIMESYNC")
+    assert (answer.ts1, answer.tc1) == (1234, 5_007_654_000), "in whole microseconds, between steps as well"
+    station.send(mav.MAVLink_timesync_message(5, 1234))
+    assert "TIMESYNC" not in station.latest, "an answer, not a question"
+
+
+def test_answers_to_timesync_can_be_late(station):
+    station.set_parameter("SIM_TSYNC_LAG", 300)
+    asked_s = station.now_s
+    station.send(mav.MAVLink_timesync_message(0, 1234))
+    taken_s = station.run_until(lambda: "TIMESYNC" in station.latest, 1.0)
+    assert taken_s == pytest.approx(0.3, abs=0.03)
+    assert station.latest["TIMESYNC"].tc1 == asked_s * 1e9
+
+
 def test_messages_come_at_the_interval_asked_for_until_stopped(station):
     station.run(3)
     station.stream(mav.MAVLINK_MSG_ID_ATTITUDE, 20)
@@ -81,6 +107,7 @@ def test_requests_that_fail_and_those_that_are_accepted_and_stay_unanswered(stat
         "MOUNT_STATUS",
         "MOUNT_ORIENTATION",
         "VIDEO_STREAM_INFORMATION",
+        "CAMERA_FOV_STATUS",
     ):
         number = getattr(mav, f"MAVLINK_MSG_ID_{name}")
         assert station.command(request, number) == mav.MAV_RESULT_FAILED

@@ -5,6 +5,8 @@ import math
 import pytest
 from pymavlink.dialects.v20 import ardupilotmega as mav
 
+from patrol.sim.dialects.ardupilot.parameters import GimbalFault
+
 PITCHYAW = mav.MAV_CMD_DO_GIMBAL_MANAGER_PITCHYAW
 YAW_LOCK = mav.GIMBAL_MANAGER_FLAGS_YAW_LOCK
 
@@ -73,3 +75,38 @@ def test_leaving_auto_keeps_the_gimbal_or_not_by_parameter(flying):
     flying.set_mode(17)
     flying.run(5)
     assert angles_deg(flying)[1] == pytest.approx(0, abs=0.5)
+
+
+def status(station):
+    return station.request("GIMBAL_DEVICE_ATTITUDE_STATUS")
+
+
+def test_a_frozen_gimbal_goes_on_with_its_last_angles_newly_stamped(station):
+    station.command(PITCHYAW, -30, 0)
+    station.run(5)
+    before = status(station)
+    station.set_parameter("SIM_MNT_FAULT", GimbalFault.FROZEN)
+    station.command(PITCHYAW, -80, 0)
+    station.run(5)
+    after = status(station)
+    assert after.q == before.q
+    assert after.time_boot_ms - before.time_boot_ms == 5000
+    station.set_parameter("SIM_MNT_FAULT", GimbalFault.NONE)
+    assert angles_deg(station)[1] == pytest.approx(-80, abs=0.1)
+
+
+def test_a_silent_gimbal_says_nothing(station):
+    station.stream(mav.MAVLINK_MSG_ID_GIMBAL_DEVICE_ATTITUDE_STATUS, 20)
+    station.run(1)
+    station.set_parameter("SIM_MNT_FAULT", GimbalFault.SILENT)
+    heard = len(station.all("GIMBAL_DEVICE_ATTITUDE_STATUS"))
+    station.run(2)
+    assert len(station.all("GIMBAL_DEVICE_ATTITUDE_STATUS")) == heard > 10
+
+
+def test_a_gimbal_can_report_no_numbers_and_faults(station):
+    assert status(station).failure_flags == 0
+    station.set_parameter("SIM_MNT_FAULT", GimbalFault.NOT_A_NUMBER)
+    station.set_parameter("SIM_MNT_FAIL", mav.GIMBAL_DEVICE_ERROR_FLAGS_ENCODER_ERROR)
+    assert all(math.isnan(value) for value in status(station).q)
+    assert status(station).failure_flags == mav.GIMBAL_DEVICE_ERROR_FLAGS_ENCODER_ERROR

@@ -56,6 +56,26 @@ def test_what_comes_in_is_answered_at_once(make_station):
     assert station.latest["PARAM_VALUE"].param_id == "RTL_ALT"
 
 
+def test_the_boot_clock_runs_on_between_the_steps(make_station):
+    station, clock = make_station(), Clock()
+    ask = bytes(mav.MAVLink_timesync_message(0, 7).pack(mav.MAVLink(None, 255, 190)))
+    told_ns = []
+
+    def is_over():
+        if (answer := station.latest.pop("TIMESYNC", None)) is not None:
+            told_ns.append(answer.tc1)
+        clock.now_ns += 3_000_000
+        clock.inbox.append(ask)
+        return clock.now_ns > 6 * NS
+
+    Simulation(station.drone, station.vehicle).run(
+        clock, speed_up=1, is_over=is_over, monotonic_ns=lambda: clock.now_ns
+    )
+    assert all(tc1 % STEP_NS for tc1 in told_ns)
+    assert told_ns == sorted(told_ns)
+    assert told_ns[-1] == pytest.approx(NS, abs=STEP_NS)
+
+
 def test_after_the_machine_slept_it_goes_on_without_rushing(make_station):
     station, clock = make_station(), Clock()
     steps = iter(range(1000))

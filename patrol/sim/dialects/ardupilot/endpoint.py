@@ -11,7 +11,7 @@ from patrol.sim.dialects.ardupilot.copter import Copter
 from patrol.sim.dialects.ardupilot.streams import Streams
 from patrol.sim.dialects.ardupilot.telemetry import Message, Telemetry
 from patrol.sim.dialects.ardupilot.transfer import ItemTransfer
-from patrol.sim.drone import Drone
+from patrol.sim.drone import STEP_NS, Drone
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +20,7 @@ COMPONENT_ID = mavlink.MAV_COMP_ID_AUTOPILOT1
 TEXT_LIMIT = 50
 BROADCAST = 0
 PARAMETERS_PER_STEP = 2  # a list goes out at 100 parameters a second
+MOST_LATE_ANSWERS = 100
 
 
 class ArduPilot:
@@ -37,6 +38,7 @@ class ArduPilot:
         self._transfer = ItemTransfer(self.copter, self._send)
         self._commands = Commands(self.copter, self._streams, self._transfer)
         self._parameters_to_send: deque[str] = deque()
+        self._late_answers: deque[tuple[int, Message]] = deque(maxlen=MOST_LATE_ANSWERS)
         self._handlers: dict[str, Callable[[Message], None]] = {
             "HEARTBEAT": self._heartbeat,
             "COMMAND_LONG": self._command,
@@ -71,6 +73,7 @@ class ArduPilot:
         self._transfer.step()
         for _ in range(min(PARAMETERS_PER_STEP, len(self._parameters_to_send))):
             self._send_parameter(self._parameters_to_send.popleft())
+        self._send_late_answers()
         self._streams.step(self._drone.boot_ns)
 
     # Listener
@@ -150,8 +153,21 @@ class ArduPilot:
             self._send(self._telemetry.mission_current())
 
     def _timesync(self, message: Message) -> None:
-        if message.tc1 == 0:
-            self._send(mavlink.MAVLink_timesync_message(self._drone.boot_ns, message.ts1))
+        """Answer with the time since boot, in whole microseconds as the real one does."""
+        if message.tc1 != 0:
+            return
+        now_ns = self._drone.boot_ns + self._drone.since_step_ns
+        answer = mavlink.MAVLink_timesync_message(now_ns // 1000 * 1000, message.ts1)
+        lag_ms = self.copter.parameters["SIM_TSYNC_LAG"]
+        if lag_ms > 0:
+            self._late_answers.append((now_ns + round(lag_ms * 1e6), answer))
+        else:
+            self._send(answer)
+
+    def _send_late_answers(self) -> None:
+        now_ns = self._drone.boot_ns + STEP_NS  # a step is taken when its time is over
+        while self._late_answers and self._late_answers[0][0] <= now_ns:
+            self._send(self._late_answers.popleft()[1])
 
     def _send(self, message: Message) -> None:
         self._send_bytes(bytes(message.pack(self._codec)))

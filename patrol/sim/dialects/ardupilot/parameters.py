@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from enum import IntEnum
 
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
@@ -13,6 +14,18 @@ REAL32 = mavlink.MAV_PARAM_TYPE_REAL32
 READ_ONLY = ("FENCE_TOTAL", "MIS_TOTAL", "RALLY_TOTAL")
 
 
+class GimbalFault(IntEnum):
+    """Values of SIM_MNT_FAULT: what is wrong with the angles that the gimbal reports.
+
+    FROZEN is what a driver does that has lost its gimbal: it goes on with the last angles, newly stamped.
+    """
+
+    NONE = 0
+    FROZEN = 1
+    SILENT = 2
+    NOT_A_NUMBER = 3
+
+
 @dataclass
 class Parameter:
     """One parameter and its MAV_PARAM_TYPE."""
@@ -22,7 +35,9 @@ class Parameter:
 
 
 # ArduCopter's defaults but for those that an operator sets for a patrol: the battery failsafe returns
-# (BATT_FS_LOW_ACT 2), leaving AUTO leaves the gimbal where it looks (MNT1_DEFLT_MODE 2).
+# (BATT_FS_LOW_ACT 2), leaving AUTO leaves the gimbal where it looks (MNT1_DEFLT_MODE 2). SITL does not have
+# SIM_MNT_FAIL (the failure flags that the gimbal reports), SIM_MNT_FAULT (see `GimbalFault`), SIM_TSYNC_LAG
+# (by how many milliseconds answers to TIMESYNC leave late), SIM_UTC_STEP (seconds that SYSTEM_TIME is ahead).
 _DEFAULTS: dict[str, tuple[float, int]] = {
     "SYSID_THISMAV": (1, INT16),
     "SYSID_MYGCS": (255, INT16),
@@ -72,7 +87,11 @@ _DEFAULTS: dict[str, tuple[float, int]] = {
     "RTL_SPEED": (0, INT16),
     "SIM_BATT_VOLTAGE": (0, REAL32),
     "SIM_GPS1_ENABLE": (1, INT8),
+    "SIM_MNT_FAIL": (0, INT32),
+    "SIM_MNT_FAULT": (0, INT8),
     "SIM_RC_FAIL": (0, INT8),
+    "SIM_TSYNC_LAG": (0, REAL32),
+    "SIM_UTC_STEP": (0, REAL32),
     "SIM_WIND_DIR": (180, REAL32),
     "SIM_WIND_SPD": (0, REAL32),
     "WPNAV_RADIUS": (200, REAL32),

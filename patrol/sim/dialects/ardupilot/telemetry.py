@@ -7,9 +7,10 @@ from typing import Any, TypeAlias
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
 from scipy.spatial.transform import Rotation
 
-from patrol.sim.body import GRAVITY_MPS2
+from patrol.sim.body import GRAVITY_MPS2, limited
 from patrol.sim.dialects.ardupilot.copter import Copter
 from patrol.sim.dialects.ardupilot.modes import WITHOUT_POSITION
+from patrol.sim.dialects.ardupilot.parameters import GimbalFault
 
 Message: TypeAlias = Any  # a pymavlink message; the library ships no types
 NO_VALUE_U16 = 65_535
@@ -43,6 +44,7 @@ CAPABILITIES = (
     | mavlink.MAV_PROTOCOL_CAPABILITY_MISSION_FENCE
     | mavlink.MAV_PROTOCOL_CAPABILITY_MISSION_RALLY
 )
+LARGEST_UTC_STEP_S = 1e9  # 30 years: no further than to 1970
 VERSION = (4 << 24) | (6 << 16)  # 4.6.0, FIRMWARE_VERSION_TYPE_DEV
 
 
@@ -53,6 +55,7 @@ class Telemetry:
         self._copter = copter
         self._charge_state = mavlink.MAV_BATTERY_CHARGE_STATE_OK
         self._charge_state_s = 0.0
+        self._gimbal_q = [1.0, 0.0, 0.0, 0.0]
         ids = mavlink
         self.builders: dict[int, Callable[[], Message | None]] = {
             ids.MAVLINK_MSG_ID_HEARTBEAT: self.heartbeat,
@@ -134,7 +137,10 @@ class Telemetry:
 
     def system_time(self) -> Message:
         """SYSTEM_TIME; the clock is set by the GPS, until then it says zero."""
-        unix_us = self._copter.drone.utc_ns // 1000 if self._copter.navigation.has_fix else 0
+        unix_us = 0
+        if self._copter.navigation.has_fix:
+            step_us = round(limited(self._copter.parameters["SIM_UTC_STEP"], LARGEST_UTC_STEP_S) * 1e6)
+            unix_us = self._copter.drone.utc_ns // 1000 + step_us
         return mavlink.MAVLink_system_time_message(unix_us, self._boot_ms)
 
     def gps_raw_int(self) -> Message:
@@ -288,12 +294,19 @@ class Telemetry:
             flags |= mavlink.GIMBAL_DEVICE_FLAGS_YAW_LOCK
         return int(flags)
 
-    def gimbal_device_attitude_status(self) -> Message:
+    def gimbal_device_attitude_status(self) -> Message | None:
         """GIMBAL_DEVICE_ATTITUDE_STATUS; its yaw is against the nose whatever the flags say, as measured."""
-        estimate = self._copter.drone.estimate()
-        angles = [estimate.gimbal_yaw_rad, estimate.gimbal_pitch_rad, estimate.gimbal_roll_rad]
-        x, y, z, w = Rotation.from_euler("ZYX", angles).as_quat()
+        parameters = self._copter.parameters
+        fault = int(parameters["SIM_MNT_FAULT"])
+        if fault == GimbalFault.SILENT:
+            return None
+        if fault != GimbalFault.FROZEN:
+            estimate = self._copter.drone.estimate()
+            angles = [estimate.gimbal_yaw_rad, estimate.gimbal_pitch_rad, estimate.gimbal_roll_rad]
+            x, y, z, w = Rotation.from_euler("ZYX", angles).as_quat()
+            self._gimbal_q = [w, x, y, z]
+        q = [math.nan] * 4 if fault == GimbalFault.NOT_A_NUMBER else self._gimbal_q
         return mavlink.MAVLink_gimbal_device_attitude_status_message(
-            0, 0, self._boot_ms, self._gimbal_flags, [w, x, y, z], math.nan, math.nan, math.nan, 0,
-            math.nan, math.nan, GIMBAL_DEVICE_ID,
+            0, 0, self._boot_ms, self._gimbal_flags, q, math.nan, math.nan, math.nan,
+            int(parameters["SIM_MNT_FAIL"]) & 0xFFFFFFFF, math.nan, math.nan, GIMBAL_DEVICE_ID,
         )  # fmt: skip
