@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from patrol.domain.errors import NightPatrolError
+from patrol.video.clock import Timing
 
 
 class VideoError(NightPatrolError):
@@ -21,9 +22,11 @@ class Frame:
         captured_at_ns: UTC, nanoseconds since 1970, when the picture was taken.
         captured_at_sigma_ns: one-sigma uncertainty of `captured_at_ns`.
         index: number of the picture in its stream from 0; a gap tells of pictures that were dropped.
+        timing: where `captured_at_ns` comes from. `Timing.ARRIVAL` is on this machine's clock and late.
     """
 
     pixels: NDArray[np.uint8]
     captured_at_ns: int
     captured_at_sigma_ns: int
     index: int
+    timing: Timing

@@ -3,18 +3,14 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
 from urllib.parse import urlsplit
 
 import av
 from av.container import InputContainer
-from av.sidedata.sidedata import SideDataContainer
-from av.sidedata.sidedata import Type as SideDataType
 from av.video.stream import VideoStream
 
 from patrol.video.clock import FileStart
 from patrol.video.frames import VideoError
-from patrol.video.sei import read_time_stamp
 
 _LIVE_SCHEMES = ("udp", "tcp", "rtsp", "rtsps", "http", "https")
 # What an address may lead to: never a file of this machine, and a file never to the network.
@@ -80,6 +76,8 @@ def open_live(address: Address, timeout_s: float) -> InputContainer:
         options["rtsp_flags"] = (
             "prefer_tcp"  # one lost datagram spoils every picture up to the next key frame
         )
+        # With sound in the session libav would bend presentation times to each RTCP report.
+        options["allowed_media_types"] = "video+data"
     return av.open(
         address.url,
         "r",
@@ -133,21 +131,3 @@ def file_start(container: InputContainer, path: Path, starts_at_ns: int | None) 
         return FileStart(path.stat().st_mtime_ns, _MODIFICATION_SIGMA_NS)
     created = created if created.tzinfo else created.replace(tzinfo=UTC)
     return FileStart(round(created.timestamp()) * 1_000_000_000, _CREATION_TAG_SIGMA_NS)
-
-
-def presentation_time_ns(picture: av.VideoFrame) -> int | None:
-    """Return the picture's presentation time in the stream's own count."""
-    if picture.pts is None or picture.time_base is None:
-        return None
-    return round(picture.pts * picture.time_base * 1_000_000_000)
-
-
-def stamped_time_ns(picture: av.VideoFrame) -> int | None:
-    """Return the UTC time that the picture carries by MISB ST 0604, None without one."""
-    side_data = cast(SideDataContainer, picture.side_data)
-    for i in range(len(side_data)):  # a picture may carry several messages; the mapping shows one of a type
-        if side_data[i].type is SideDataType.SEI_UNREGISTERED:
-            stamp = read_time_stamp(bytes(side_data[i]))
-            if stamp is not None:
-                return stamp
-    return None

@@ -7,6 +7,8 @@ The count is taken as POSIX time (UTC), as autopilots and nearly all cameras wri
 ST 0603 to the letter counts leap seconds too and is half a minute off; `VideoSource` reports such a clock.
 """
 
+from patrol.video.clock import is_sane
+
 _UUID_H264 = b"MISPmicrosectime"
 _UUID_H265 = bytes.fromhex("a8687dd4d7593758a5cef0338b6545f1")
 _STATUS_LOCKED = 0x1F  # ST 0603: locked to a reference, no discontinuity, running forward, reserved bits set
@@ -26,11 +28,6 @@ def time_stamp(captured_at_ns: int) -> bytes:
     return _UUID_H264 + bytes([_STATUS_LOCKED]) + _GUARD.join(count[i : i + 2] for i in range(0, 8, 2))
 
 
-# 2000 and 2100: a time outside is a damaged stamp or a clock that was never set.
-_EARLIEST_NS = 946_684_800 * 1_000_000_000
-_LATEST_NS = 4_102_444_800 * 1_000_000_000
-
-
 def read_time_stamp(payload: bytes) -> int | None:
     """Return the UTC time in nanoseconds that a payload "user data unregistered" carries.
 
@@ -42,7 +39,7 @@ def read_time_stamp(payload: bytes) -> int | None:
     if guards != _GUARD * 3:
         return None
     captured_at_ns = int.from_bytes(bytes(byte for i, byte in enumerate(count) if i % 3 != 2), "big") * 1000
-    return captured_at_ns if _EARLIEST_NS <= captured_at_ns < _LATEST_NS else None
+    return captured_at_ns if is_sane(captured_at_ns) else None
 
 
 def insert_time_stamp(access_unit: bytes, captured_at_ns: int) -> bytes:

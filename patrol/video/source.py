@@ -22,17 +22,10 @@ import av
 import numpy as np
 from av.container import InputContainer
 
-from patrol.video.clock import CaptureTime, FileStart, FrameClock, Timing
+from patrol.video.clock import Arrival, CaptureTime, FileStart, FrameClock, Timing
+from patrol.video.demux import pieces, stamped_time_ns, time_ns
 from patrol.video.frames import Frame, VideoError
-from patrol.video.opening import (
-    file_start,
-    open_file,
-    open_live,
-    parse_address,
-    presentation_time_ns,
-    stamped_time_ns,
-    video_stream,
-)
+from patrol.video.opening import file_start, open_file, open_live, parse_address, video_stream
 
 _log = logging.getLogger(__name__)
 
@@ -40,10 +33,13 @@ _BACK_OFF_FIRST_S = 0.25
 _BACK_OFF_LONGEST_S = 5.0
 _CLOSE_WAIT_S = 1.0
 _STOP_POLL_S = 0.1
-# No picture comes before it was taken, and video links lag by less than two seconds; a time further off comes
-# from a clock that is set wrongly.
-_AHEAD_TOLERANCE_NS = 500_000_000
-_BEHIND_TOLERANCE_NS = 2_000_000_000
+_CLOCK_ADVICE = "set the camera and this machine by GPS or NTP. Until then "
+_USED_INSTEAD = {
+    Timing.KLV: "those of its KLV data",
+    Timing.RTCP: "those of its RTCP reports",
+    Timing.FILE: "counted from the file's start",
+    Timing.ARRIVAL: "those of arrival",
+}
 
 
 class SourceState(StrEnum):
@@ -65,7 +61,7 @@ class SourceStatus:
         timing: where capture times come from, None before the first picture.
         decoded: pictures decoded so far.
         dropped: of those, pictures that a newer one replaced before they were fetched.
-        decode_errors: packets and pictures that were damaged.
+        decode_errors: packets (of pictures and of KLV) and pictures that were damaged.
     """
 
     state: SourceState
@@ -81,6 +77,7 @@ class _Picture:
     """A decoded picture; whoever takes it converts the pixels, so that a dropped one costs no conversion."""
 
     decoded: av.VideoFrame
+    pts_ns: int | None
     time: CaptureTime
     index: int
 
@@ -152,8 +149,7 @@ class VideoSource:
         self._monotonic_s = monotonic_s
         self._hand_over = _HandOver()
         self._decoded = self._decode_errors = 0
-        self._timing: Timing | None = None
-        self._clock_ahead_ns = 0
+        self._judgement: tuple[Timing, str] | None = None  # the last picture's timing, and what was in doubt
         self._silent_since_s = monotonic_s()
         self._trouble = ""
         self._failure: VideoError | None = None
@@ -212,6 +208,7 @@ class VideoSource:
                 captured_at_ns=picture.time.at_ns,
                 captured_at_sigma_ns=picture.time.sigma_ns,
                 index=picture.index,
+                timing=picture.time.timing,
             )
         if self._failure is not None:
             raise self._failure
@@ -222,7 +219,7 @@ class VideoSource:
         return SourceStatus(
             state=state,
             reason=reason,
-            timing=self._timing,
+            timing=self._judgement[0] if self._judgement else None,
             decoded=self._decoded,
             dropped=self._hand_over.dropped,
             decode_errors=self._decode_errors,
@@ -234,21 +231,14 @@ class VideoSource:
         silent_s = self._monotonic_s() - self._silent_since_s
         if self._address.is_live and silent_s >= self._patience_s:
             return SourceState.DEGRADED, f"{self.name}: no picture for {silent_s:.0f} s; {self._advice()}"
-        if self._timing is None:
+        if self._judgement is None:
             return SourceState.PENDING, f"{self.name}: waiting for the first picture"
-        if self._timing is Timing.ARRIVAL:
+        timing, doubt = self._judgement
+        if doubt:
+            advice = _CLOCK_ADVICE if self._address.is_live else ""
+            return SourceState.DEGRADED, f"{self.name}: {doubt}; {advice}times are {_USED_INSTEAD[timing]}"
+        if timing is Timing.ARRIVAL:
             return SourceState.READY, f"{self.name}: no time stamps in the stream; times are those of arrival"
-        clock_is_off = not -_BEHIND_TOLERANCE_NS <= self._clock_ahead_ns <= _AHEAD_TOLERANCE_NS
-        if self._address.is_live and clock_is_off:
-            seconds, direction = (
-                abs(self._clock_ahead_ns) / 1e9,
-                "ahead" if self._clock_ahead_ns > 0 else "behind",
-            )
-            return (
-                SourceState.DEGRADED,
-                f"{self.name}: the camera's clock is {seconds:.1f} s {direction}, which puts people in wrong "
-                "places; set the camera and this machine by GPS or NTP",
-            )
         return SourceState.READY, ""
 
     def _advice(self) -> str:
@@ -300,32 +290,37 @@ class VideoSource:
     def _paced_put(self) -> Callable[[_Picture], None]:
         """Return a hand-over that waits until each picture is due."""
         begun_s = self._monotonic_s()
-        first_at_ns: int | None = None
+        first_pts_ns: int | None = None
 
         def put(picture: _Picture) -> None:
-            nonlocal first_at_ns
-            first_at_ns = picture.time.at_ns if first_at_ns is None else first_at_ns
-            due_s = begun_s + (picture.time.at_ns - first_at_ns) / 1e9
-            self._hand_over.closed.wait(max(0.0, due_s - self._monotonic_s()))
+            nonlocal first_pts_ns
+            if picture.pts_ns is not None:
+                first_pts_ns = picture.pts_ns if first_pts_ns is None else first_pts_ns
+                due_s = begun_s + (picture.pts_ns - first_pts_ns) / 1e9
+                self._hand_over.closed.wait(max(0.0, due_s - self._monotonic_s()))
             self._hand_over.put_newest(picture)
 
         return put
 
     def _decode(self, container: InputContainer, clock: FrameClock, put: Callable[[_Picture], None]) -> None:
-        for packet in container.demux(video_stream(container, self.name)):
+        for piece in pieces(container, video_stream(container, self.name)):
             if self._hand_over.closed.is_set():
                 return
-            self._decode_errors += packet.is_corrupt
+            self._decode_errors += piece.is_damaged
+            if piece.reference is not None:
+                clock.hear(piece.reference, self._now())
             try:
-                pictures = packet.decode()
+                pictures = piece.pictures.decode() if piece.pictures is not None else []
             except av.FFmpegError:
                 self._decode_errors += 1
                 continue
             for picture in pictures:
-                now_ns = self._utc_ns()
-                captured = clock.capture_time(presentation_time_ns(picture), stamped_time_ns(picture), now_ns)
-                self._clock_ahead_ns = captured.at_ns - now_ns
-                self._timing = captured.timing
+                pts_ns = time_ns(picture.pts, picture.time_base)
+                captured = clock.capture_time(pts_ns, stamped_time_ns(picture), self._now())
+                self._judgement = (captured.timing, clock.doubt)
                 self._silent_since_s = self._monotonic_s()
                 self._decoded += 1
-                put(_Picture(picture, captured, self._decoded - 1))
+                put(_Picture(picture, pts_ns, captured, self._decoded - 1))
+
+    def _now(self) -> Arrival:
+        return Arrival(self._utc_ns(), round(self._monotonic_s() * 1e9))

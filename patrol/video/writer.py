@@ -1,5 +1,6 @@
 """H.264 writers: a file to look at, and a live stream that carries the capture time of every picture."""
 
+from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -9,15 +10,26 @@ import av
 import numpy as np
 from av.container import OutputContainer
 from av.packet import Packet
+from av.stream import DataStream
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from patrol.video.frames import VideoError
+from patrol.video.klv import UasDatalink, write_packet
 from patrol.video.sei import insert_time_stamp
 
 _MPEG_CLOCK = Fraction(1, 90_000)
 _UDP_PAYLOAD_BYTES = 1316  # seven transport stream packets of 188 bytes: the most that fits an Ethernet frame
 _MAX_RATE_DENOMINATOR = 1001  # NTSC rates are n/1001
+
+
+class Stamps(StrEnum):
+    """How a live stream tells capture times."""
+
+    NONE = "none"
+    SEI = "sei"  # in each picture: MISB ST 0604
+    KLV = "klv"  # beside each picture, with its presentation time: MISB ST 0601
+    BOTH = "both"
 
 
 class _Writer:
@@ -33,10 +45,13 @@ class _Writer:
         *,
         codec_options: dict[str, str],
         container_options: dict[str, str],
+        stamps: Stamps = Stamps.NONE,
     ) -> None:
         self._target = target
         self._time_base = time_base
         self._size_px = size_px
+        self._in_picture = stamps in (Stamps.SEI, Stamps.BOTH)
+        self._beside: DataStream | None = None
         try:
             container = av.open(target, "w", format=container_format, options=container_options)
             self._stream: VideoStream = container.add_stream("libx264", rate=rate, options=codec_options)
@@ -44,6 +59,8 @@ class _Writer:
             self._stream.width, self._stream.height = (length + length % 2 for length in size_px)
             self._stream.pix_fmt = "yuv420p"
             self._stream.codec_context.time_base = time_base
+            if stamps in (Stamps.KLV, Stamps.BOTH):
+                self._beside = container.add_data_stream("klv")
             container.start_encoding()
         except (av.FFmpegError, OSError) as error:
             raise VideoError(f"{target}: cannot be opened for writing video: {error.strerror}") from error
@@ -72,7 +89,7 @@ class _Writer:
         except (av.FFmpegError, OSError) as error:
             raise VideoError(f"{self._target}: the video could not be finished: {error.strerror}") from error
 
-    def _write(self, image: NDArray[np.uint8], pts: int, stamp_ns: int | None = None) -> None:
+    def _write(self, image: NDArray[np.uint8], pts: int, captured_at_ns: int = 0) -> None:
         if self._container is None:
             raise VideoError(f"{self._target}: this video is already closed")
         width, height = self._size_px
@@ -84,7 +101,10 @@ class _Writer:
         frame.pts, frame.time_base = pts, self._time_base
         try:
             for packet in self._stream.encode(frame):
-                self._container.mux_one(packet if stamp_ns is None else _stamped(packet, stamp_ns))
+                self._container.mux_one(_stamped(packet, captured_at_ns) if self._in_picture else packet)
+            if self._beside is not None:
+                # After the picture: libav holds back whichever comes first until it has seen the other.
+                self._container.mux_one(_klv_packet(self._beside, pts, self._time_base, captured_at_ns))
         except (av.FFmpegError, OSError) as error:
             raise VideoError(f"{self._target}: a picture could not be written: {error.strerror}") from error
 
@@ -117,7 +137,7 @@ class VideoFile(_Writer):
 
 
 class LiveStream(_Writer):
-    """Sends MPEG-TS, for example to udp://127.0.0.1:5600, each picture with its capture time by MISB ST 0604.
+    """Sends MPEG-TS, for example to udp://127.0.0.1:5600, each picture with its capture time.
 
     Nothing is held back (no B-frames), and a key frame with its headers each second lets a receiver join.
 
@@ -125,7 +145,7 @@ class LiveStream(_Writer):
         VideoError: the URL cannot be opened or written to.
     """
 
-    def __init__(self, url: str, fps: float, size_px: tuple[int, int]) -> None:
+    def __init__(self, url: str, fps: float, size_px: tuple[int, int], stamps: Stamps = Stamps.SEI) -> None:
         """Open the stream. `fps` is the nominal rate, `size_px` is (width, height)."""
         if url.startswith("udp:") and "pkt_size=" not in url:
             url += f"{'&' if '?' in url else '?'}pkt_size={_UDP_PAYLOAD_BYTES}"
@@ -142,6 +162,7 @@ class LiveStream(_Writer):
             },
             # With its length stated, a picture is complete for the receiver before the next one begins.
             container_options={"flush_packets": "1", "omit_video_pes_length": "0"},
+            stamps=stamps,
         )
         self._started_at_ns: int | None = None
         self._last_pts = -1
@@ -168,3 +189,12 @@ def _stamped(packet: "Packet[VideoStream]", captured_at_ns: int) -> "Packet[Vide
     stamped.pts, stamped.dts, stamped.duration = packet.pts, packet.dts, packet.duration
     stamped.is_keyframe = packet.is_keyframe
     return stamped
+
+
+def _klv_packet(
+    stream: DataStream, pts: int, time_base: Fraction, captured_at_ns: int
+) -> "Packet[DataStream]":
+    packet = cast("Packet[DataStream]", Packet(write_packet(UasDatalink(captured_at_ns))))
+    packet.stream, packet.time_base = stream, time_base
+    packet.pts = packet.dts = pts
+    return packet

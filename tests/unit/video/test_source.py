@@ -55,10 +55,15 @@ def write_file(path: Path, codec: str, pix_fmt: str, options: dict[str, str] | N
 def test_capture_times_cross_a_real_socket_to_the_microsecond():
     url = f"udp://127.0.0.1:{free_udp_port()}"
     got = []
-    with VideoSource(url, utc_ns=lambda: START_NS) as source, LiveStream(url, 10, SIZE_PX) as stream:
+    now_ns = START_NS
+    with (
+        VideoSource(url, utc_ns=lambda: now_ns, monotonic_s=lambda: now_ns / 1e9) as source,
+        LiveStream(url, 10, SIZE_PX) as stream,
+    ):
         frames = source.frames(timeout_s=0.1)
         for i in range(TRIES):
-            stream.write(plain(i), START_NS + i * PERIOD_NS)
+            now_ns = START_NS + i * PERIOD_NS
+            stream.write(plain(i), now_ns)
             frame = next(frames)
             if frame is not None:
                 got.append(frame)
@@ -158,7 +163,10 @@ def test_a_refused_connection_is_degraded_with_the_cause_and_without_the_passwor
 def test_a_wrong_camera_clock_is_reported(ahead_s, words):
     url = f"udp://127.0.0.1:{free_udp_port()}"
     now_ns = START_NS - ahead_s * 1_000_000_000
-    with VideoSource(url, utc_ns=lambda: now_ns) as source, LiveStream(url, 10, SIZE_PX) as stream:
+    with (
+        VideoSource(url, utc_ns=lambda: now_ns, monotonic_s=lambda: now_ns / 1e9) as source,
+        LiveStream(url, 10, SIZE_PX) as stream,
+    ):
         frames = source.frames(timeout_s=0.1)
         for i in range(TRIES):
             stream.write(plain(i), START_NS + i * 1_000_000)
@@ -167,6 +175,8 @@ def test_a_wrong_camera_clock_is_reported(ahead_s, words):
         status = source.status()
     assert status.state is SourceState.DEGRADED
     assert words in status.reason
+    assert status.reason.endswith("Until then times are those of arrival")
+    assert status.timing is Timing.ARRIVAL
 
 
 def test_an_unknown_kind_of_address_is_refused():
