@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from patrol.anomaly.discs import fullest_discs
 from patrol.domain.incidents import Kind, Observation, Severity
-from patrol.domain.positions import GroundTrack
+from patrol.domain.positions import GroundTrack, Spread
+from patrol.geo.frames import LocalFrame
+from patrol.geo.fusion import CorrelationTimes, FusedPosition, View, ViewBook
 
 _SECOND_NS = 1_000_000_000
 _RULE_HOLDS_NS = _SECOND_NS  # so long a person is taken to be under the same rule; nobody walks far in it
@@ -44,6 +46,8 @@ class GatheringParameters:
         drift_mps: a gathering stays where it is. Its place follows the people at this speed at most, so that
             a group that mills about (0.5 m/s) is one gathering and one that walks through (1.3 m/s, Weidmann
             1993) leaves its place behind.
+        views: so many of the latest seconds are fused to its place.
+        correlation: how long the errors of that place last.
         warning_hold_factor: warning when it lasts this many times the rule's hold_s.
         warning_people_factor: warning when it grows to this many times the rule's min_people.
     """
@@ -51,6 +55,8 @@ class GatheringParameters:
     smooth_s: float = 1.0
     gap_s: float = 1.5
     drift_mps: float = 0.5
+    views: int = 10
+    correlation: CorrelationTimes = field(default_factory=CorrelationTimes)
     warning_hold_factor: float = 3.0
     warning_people_factor: float = 2.0
 
@@ -64,7 +70,7 @@ class _Person:
     north_m: float
     lat_deg: float
     lon_deg: float
-    covariance_en_m2: tuple[float, float, float]
+    spread_en_m: Spread
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,14 @@ class _Group:
         return np.asarray(np.mean(places, axis=0))
 
     @property
+    def spread_en_m(self) -> NDArray[np.float64]:
+        """(2, K) errors of the centre, by source: what moves one person, wrong attitude above all, moves all.
+
+        Even the error of the feet is taken to be the same for all, for boxes err in one direction, too.
+        """
+        return np.asarray(np.mean([person.spread_en_m for person in self.people], axis=0))
+
+    @property
     def radius_m(self) -> float:
         """Of the smallest circle around all of them."""
         places = np.array([(person.east_m, person.north_m) for person in self.people])
@@ -100,6 +114,7 @@ class _Gathering:
         self.group = group
         self._parameters = parameters
         self._place_m = group.centre[:2]
+        self._views = ViewBook(most=parameters.views, correlation=parameters.correlation)
         self._pictures = self._pictures_seen = 0
         self._counts: deque[tuple[int, int]] = deque()
         self.take(at_ns, group)
@@ -114,6 +129,7 @@ class _Gathering:
         self._place_m = self._place_m + offset_m * min(1.0, reach_m / max(float(np.hypot(*offset_m)), 1e-9))
         self.seen_ns, self.group = at_ns, group
         self._pictures_seen += 1
+        self._views.add(View(at_ns, float(group.centre[0]), float(group.centre[1]), group.spread_en_m))
         self._counts.append((at_ns, len(group.people)))
         while self._counts[0][0] < at_ns - self._parameters.smooth_s * _SECOND_NS:
             self._counts.popleft()
@@ -121,6 +137,13 @@ class _Gathering:
     def distance_m(self, group: _Group) -> float:
         """From the place to the centre of a group."""
         return float(np.hypot(*(group.centre[:2] - self._place_m)))
+
+    @property
+    def place(self) -> FusedPosition:
+        """Where the latest views together put its centre."""
+        fused = self._views.fused()
+        assert fused is not None, "a gathering begins with a group"  # noqa: S101
+        return fused
 
     @property
     def lasted_s(self) -> float:
@@ -179,8 +202,8 @@ class GatheringDetector:
 
         Its `confidence` is the share of pictures, since the gathering began, that showed enough people; its
         `measure` holds people (median over `smooth_s`), radius_m (of the smallest circle around them) and
-        lasted_s. Its position is the mean of the people, its covariance the mean of theirs and not smaller:
-        what moves the position of one, a wrong attitude of the camera above all, moves that of all.
+        lasted_s. Its position is the mean of the people in the latest views, fused with respect to the errors
+        that those share.
 
         A picture that is not later than the one before starts everything anew: the source's clock was set.
         """
@@ -267,18 +290,22 @@ class GatheringDetector:
 
 def _observation(gathering: _Gathering) -> Observation:
     group = gathering.group
-    east_m, north_m, lat_deg, lon_deg = (float(value) for value in group.centre)
-    var_e, cov_en, var_n = np.mean([person.covariance_en_m2 for person in group.people], axis=0)
+    centre_east_m, centre_north_m, centre_lat_deg, centre_lon_deg = (float(value) for value in group.centre)
+    place = gathering.place
+    lat_deg, lon_deg = LocalFrame(centre_lat_deg, centre_lon_deg).to_geodetic(
+        place.east_m - centre_east_m, place.north_m - centre_north_m
+    )
+    (var_e, cov_en), (_, var_n) = place.covariance_en_m2.tolist()
     return Observation(
         at_ns=gathering.seen_ns,
         kind=Kind.GATHERING,
         severity=gathering.severity,
         zone=group.rule.zone,
-        lat_deg=lat_deg,
-        lon_deg=lon_deg,
-        east_m=east_m,
-        north_m=north_m,
-        covariance_en_m2=(float(var_e), float(cov_en), float(var_n)),
+        lat_deg=float(lat_deg),
+        lon_deg=float(lon_deg),
+        east_m=place.east_m,
+        north_m=place.north_m,
+        covariance_en_m2=(var_e, cov_en, var_n),
         track_ids=tuple(person.track_id for person in group.people),
         measure={
             "people": float(gathering.people),
@@ -292,4 +319,4 @@ def _observation(gathering: _Gathering) -> Observation:
 def _median_person(trail: Sequence[GroundTrack]) -> _Person:
     places = [(track.east_m, track.north_m, track.lat_deg, track.lon_deg) for track in trail]
     east_m, north_m, lat_deg, lon_deg = (float(value) for value in np.median(places, axis=0))
-    return _Person(trail[-1].track_id, east_m, north_m, lat_deg, lon_deg, trail[-1].covariance_en_m2)
+    return _Person(trail[-1].track_id, east_m, north_m, lat_deg, lon_deg, trail[-1].spread_en_m)

@@ -37,7 +37,6 @@ class IncidentParameters:
         quiet_s: closed after so long without an observation while its place was in view.
         reopen_s: what starts again within this time after closing is the same incident.
         longest_step_s: of the time between two pictures, no more than this counts as having looked.
-        fuse_s: the position is the mean of about this time.
         people_step: news when so many more people are there than told before.
         move_m: news when it has moved so far from where it was told to be.
         telling_interval_s: no news sooner than this after the last, unless the severity rises.
@@ -47,7 +46,6 @@ class IncidentParameters:
     quiet_s: float = 30.0
     reopen_s: float = 300.0
     longest_step_s: float = 1.0
-    fuse_s: float = 10.0
     people_step: int = 3
     move_m: float = 5.0
     telling_interval_s: float = 10.0
@@ -87,36 +85,25 @@ class _Event:
         sigma_m = np.sqrt(east**2 * var_e + 2 * east * north * cov_en + north**2 * var_n)
         return distance_m if distance_m <= same_place_m + _RADIUS_90 * sigma_m else None
 
-    def take(self, observation: Observation, fuse_s: float) -> None:
-        """Fuse an observation.
-
-        The position is an exponential mean over time. The covariance is the same mean of those observed and
-        does not shrink: pictures of one pass share the errors of attitude, calibration and ground height, so
-        that a thousand of them know the place no better than one.
-        """
+    def take(self, observation: Observation) -> None:
+        """Follow an observation. Of several in one picture the first and gravest tells the place."""
         was = self.now
-        elapsed_s = max(0, observation.at_ns - was.at_ns) / _SECOND_NS
-        weight = 1.0 - float(np.exp(-elapsed_s / fuse_s))
-
-        def fused(old: float, new: float) -> float:
-            return old + weight * (new - old)
-
+        place = observation if observation.at_ns > was.at_ns else was
         if not self.is_open:
             # It flares up again: what people are told to have lasted is this flare, not the quiet before it.
             self.began_ns = _begin_ns(observation)
         measure = dict(observation.measure)
         if "lasted_s" in measure:
             measure["lasted_s"] = (observation.at_ns - self.began_ns) / _SECOND_NS
-        (old_e, old_en, old_n), (new_e, new_en, new_n) = was.covariance_en_m2, observation.covariance_en_m2
         rises = observation.severity.rank > was.severity.rank
         self.now = replace(
             observation,
             severity=was.severity if self.is_open and not rises else observation.severity,
-            lat_deg=fused(was.lat_deg, observation.lat_deg),
-            lon_deg=fused(was.lon_deg, observation.lon_deg),
-            east_m=fused(was.east_m, observation.east_m),
-            north_m=fused(was.north_m, observation.north_m),
-            covariance_en_m2=(fused(old_e, new_e), fused(old_en, new_en), fused(old_n, new_n)),
+            lat_deg=place.lat_deg,
+            lon_deg=place.lon_deg,
+            east_m=place.east_m,
+            north_m=place.north_m,
+            covariance_en_m2=place.covariance_en_m2,
             measure=measure,
         )
         self._track_ids.update(observation.track_ids)
@@ -199,7 +186,7 @@ class IncidentBook:
         event = self._events[min(near)[2]]
         if event.is_open and event.now.at_ns == observation.at_ns:
             return []  # another observation of this picture, a graver one, has spoken for the event already
-        event.take(observation, self._parameters.fuse_s)
+        event.take(observation)
         if not event.is_open or self._is_news(event):
             return [IncidentChange(ChangeKind.UPDATED, event.tell(observation.at_ns))]
         return []

@@ -8,6 +8,16 @@ from numpy.typing import NDArray
 Covariance = tuple[float, float, float]
 """(var_e, cov_en, var_n) in square metres: the covariance of a position, east and north."""
 
+Spread = tuple[tuple[float, ...], tuple[float, ...]]
+"""East and north, in metres: by how much one sigma of each independent source of error moves a position. The
+sources and their order are `patrol.geo.projection.SOURCES`."""
+
+
+def covariance_of(spread_en_m: Spread) -> Covariance:
+    """The covariance that errors of independent sources add up to."""
+    east_m, north_m = np.asarray(spread_en_m)
+    return float(east_m @ east_m), float(east_m @ north_m), float(north_m @ north_m)
+
 
 def covariance_matrix(covariance_en_m2: Covariance) -> NDArray[np.float64]:
     """The covariance as a (2, 2) matrix, east first."""
@@ -44,7 +54,7 @@ class GroundTrack:
         at_ns: UTC, nanoseconds since 1970; the capture time of the picture.
         lat_deg, lon_deg: WGS-84.
         east_m, north_m: the same place in the market's local frame.
-        covariance_en_m2: (var_e, cov_en, var_n) of the position.
+        spread_en_m: what moves the position, by source of error.
         observed: the person was detected in this very picture.
     """
 
@@ -54,8 +64,13 @@ class GroundTrack:
     lon_deg: float
     east_m: float
     north_m: float
-    covariance_en_m2: Covariance
+    spread_en_m: Spread
     observed: bool
+
+    @property
+    def covariance_en_m2(self) -> Covariance:
+        """The covariance of the position."""
+        return covariance_of(self.spread_en_m)
 
 
 @dataclass(frozen=True)

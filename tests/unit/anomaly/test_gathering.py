@@ -14,6 +14,9 @@ RULE = GatheringRule("yard", min_people=3, radius_m=2.0, hold_s=5.0)
 LAT_PER_M = 1 / 111_000
 Crowd = Callable[[float], dict[int, tuple[float, float]]]
 
+# East and north by source, in the order of `SOURCES`: GPS, which lasts, and the foot in the single picture.
+SPREAD = ((0.6, 0, 0, 0, 0, 0, 0, 0, 0.3, 0), (0, 0.5, 0, 0, 0, 0, 0, 0, 0, 0.4))
+
 TRIO = {1: (0.0, 0.0), 2: (1.0, 0.0), 3: (0.0, 1.0)}
 
 
@@ -27,7 +30,7 @@ def seen(
         lon_deg=120.6 + east_m * LAT_PER_M,
         east_m=east_m,
         north_m=north_m,
-        covariance_en_m2=(0.5, 0.1, 0.4),
+        spread_en_m=SPREAD,
         observed=observed,
     )
 
@@ -58,7 +61,25 @@ def test_three_who_stay_are_a_gathering_once_the_hold_is_over():
     assert found.track_ids == (1, 2, 3)
     assert found.measure == pytest.approx({"people": 3, "radius_m": 0.5**0.5, "lasted_s": 6.0}, rel=1e-3)
     assert (found.severity, found.zone, found.confidence) == (Severity.WATCH, "yard", 1.0)
-    assert found.covariance_en_m2 == pytest.approx((0.5, 0.1, 0.4))  # of one view, however many people
+
+
+def test_views_of_a_gathering_are_fused_and_what_they_share_stays():
+    rng = np.random.default_rng(3)
+    gps_m, feet_m = np.array([0.6, -0.5]), (0.3, 0.4)
+
+    def seen_with_errors(_: float) -> dict[int, tuple[float, float]]:
+        error_m = gps_m + rng.normal(0.0, feet_m)
+        return {track_id: tuple(np.add(place, error_m)) for track_id, place in TRIO.items()}
+
+    detector = GatheringDetector(lambda *_: RULE, GatheringParameters(smooth_s=0.0))
+    (found,) = watch(seen_with_errors, 15.0, detector=detector)[15.0]
+    var_e, cov_en, var_n = found.covariance_en_m2
+    # Ten views: the errors of the feet are nearly gone, that of GPS is not and must not be claimed to be.
+    assert 0.6**2 * 0.8 < var_e < 0.6**2 + 0.3**2 / 4
+    assert 0.5**2 * 0.8 < var_n < 0.5**2 + 0.4**2 / 4
+    assert cov_en == pytest.approx(0.0, abs=1e-6)
+    assert (found.east_m, found.north_m) == pytest.approx(gps_m + 1 / 3, abs=0.4)
+    assert found.lat_deg == pytest.approx(31.3 + found.north_m * LAT_PER_M, abs=0.01 * LAT_PER_M)
 
 
 @pytest.mark.parametrize("crowd", [{1: (0.0, 0.0), 2: (1.0, 0.0)}, {**TRIO, 3: (0.0, 4.2)}, {}])
