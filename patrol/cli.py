@@ -20,6 +20,7 @@ _COMMANDS = {
     "users": "patrol.commands.users",
     "sim": "patrol.commands.sim",
     "plan": "patrol.commands.plan",
+    "calibrate": "patrol.commands.calibrate",
     "models": "patrol.commands.models",
     "eval": "patrol.commands.eval",
     "bench": "patrol.commands.bench",

@@ -27,7 +27,7 @@ def read_json(path: Path) -> dict[str, Any]:
     def refuse_constant(name: str) -> NoReturn:
         raise DocumentError(f"{path}: holds {name}, which JSON does not know; put a number in its place")
 
-    text = _read_text(path)
+    text = read_text(path)
     try:
         document = json.loads(text, parse_constant=refuse_constant)
     except json.JSONDecodeError as error:
@@ -48,7 +48,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises:
         DocumentError: no such file, not text, too large, not YAML, or not a mapping.
     """
-    text = _read_text(path)
+    text = read_text(path)
     try:
         document = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -78,7 +78,12 @@ def first_fault(error: ValidationError) -> str:
     return f"{what} (found {found if len(found) <= 40 else found[:37] + '...'})"
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Read a text in UTF-8, with or without a byte order mark.
+
+    Raises:
+        DocumentError: no such file, not text, or too large.
+    """
     try:
         size_bytes = path.stat().st_size
         if size_bytes > DOCUMENT_LIMIT_BYTES:
