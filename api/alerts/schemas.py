@@ -1,7 +1,7 @@
 """What goes over the wire about alerts. The words are those of patrol.domain.alerts."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, Field
@@ -52,13 +52,19 @@ class ErrorEllipse(StrictModel):
     bearing_deg: Annotated[float, Field(strict=True, ge=0, le=360)]
 
 
-class AlertPosition(StrictModel):
-    """Where it happens, WGS-84."""
+class ReportedPosition(StrictModel):
+    """Where it happens, WGS-84: edges report in no other datum."""
 
     lat: Latitude
     lon: Longitude
     radius_m_90: Metres
     ellipse_90: ErrorEllipse
+
+
+class AlertPosition(ReportedPosition):
+    """Where it happens."""
+
+    datum: Literal["WGS-84"]
 
 
 class LocalText(StrictModel):
@@ -104,7 +110,6 @@ class AlertContent(StrictModel):
     raised_at: UtcTime
     updated_at: UtcTime
     ended_at: UtcTime | None
-    position: AlertPosition
     place: Place
     instruction: LocalText
     measure: Annotated[dict[FigureName, Number], Field(max_length=_MAX_FIGURES)]
@@ -116,12 +121,22 @@ class AlertReport(AlertContent):
     """One revision of an alert as the edge reports it. A report is complete: it replaces those before."""
 
     revision: Revision
+    position: ReportedPosition
     evidence: Annotated[tuple[EvidenceReference, ...], Field(max_length=_MAX_EVIDENCE)]
 
 
-class MapPosition(StrictModel):
-    """A position in the datum that its field is named after."""
+class Gcj02Position(StrictModel):
+    """The same place for Amap, Tencent and most other Chinese map applications."""
 
+    datum: Literal["GCJ-02"]
+    lat: float
+    lon: float
+
+
+class Bd09Position(StrictModel):
+    """The same place for Baidu's map applications."""
+
+    datum: Literal["BD-09"]
     lat: float
     lon: float
 
@@ -152,14 +167,15 @@ class Alert(AlertContent):
     """An alert as people see it.
 
     `revision` is the station's and rises with every change; `report_revision` is the edge's.
-    `position_gcj02` is the same place for Chinese map applications.
     """
 
     revision: int
     report_revision: int
     state: AlertState
     verification: Verification
-    position_gcj02: MapPosition
+    position: AlertPosition
+    position_gcj02: Gcj02Position
+    position_bd09: Bd09Position
     received_at: datetime
     acknowledged_by: str | None
     acknowledged_at: datetime | None

@@ -9,11 +9,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.alerts import cursor as cursors
 from api.alerts.models import Action, AlertRecord, EvidenceReferenceRecord, HistoryRecord, ReportRecord
-from api.alerts.schemas import Alert, AlertContent, AlertReport, Evidence, HistoryEntry, MapPosition
+from api.alerts.schemas import (
+    Alert,
+    AlertContent,
+    AlertPosition,
+    AlertReport,
+    Bd09Position,
+    Evidence,
+    Gcj02Position,
+    HistoryEntry,
+)
 from api.database import StationRecord, next_change
 from api.problems import ProblemError
 from patrol.domain.alerts import AlertState, Verification
-from patrol.geo.datums import wgs84_to_gcj02
+from patrol.geo.datums import wgs84_to_bd09, wgs84_to_gcj02
 
 EVIDENCE_PATH = "/api/v1/evidence/"
 
@@ -162,15 +171,19 @@ async def read_page(session: AsyncSession, after: str | None, limit: int) -> Pag
 def present(alert: AlertRecord) -> Alert:
     """The alert as people see it."""
     report = AlertReport.model_validate_json(alert.report.body)
+    position = report.position
     available = {reference.sha256 for reference in alert.evidence if reference.stored is not None}
-    lat_gcj02, lon_gcj02 = wgs84_to_gcj02(report.position.lat, report.position.lon)
+    lat_gcj02, lon_gcj02 = wgs84_to_gcj02(position.lat, position.lon)
+    lat_bd09, lon_bd09 = wgs84_to_bd09(position.lat, position.lon)
     return Alert(
         **{name: getattr(report, name) for name in AlertContent.model_fields},
         revision=alert.revision,
         report_revision=alert.report_revision,
         state=alert.state,
         verification=alert.verification,
-        position_gcj02=MapPosition(lat=float(lat_gcj02), lon=float(lon_gcj02)),
+        position=AlertPosition(**dict(position), datum="WGS-84"),
+        position_gcj02=Gcj02Position(datum="GCJ-02", lat=float(lat_gcj02), lon=float(lon_gcj02)),
+        position_bd09=Bd09Position(datum="BD-09", lat=float(lat_bd09), lon=float(lon_bd09)),
         received_at=alert.received_at,
         acknowledged_by=alert.acknowledged_by,
         acknowledged_at=alert.acknowledged_at,

@@ -79,6 +79,7 @@ class LiveBoard:
 def _state(posted: Posted[LiveReport]) -> LiveState:
     # The report is valid already; checking hundreds of tracks for each listener again would be waste.
     return LiveState.model_construct(
+        datum="WGS-84",
         drone=posted.content.drone,
         flight=posted.content.flight,
         eyes=posted.content.eyes,

@@ -18,7 +18,7 @@ _MAX_FOOTPRINT_CORNERS = 256
 
 
 class GeoPoint(StrictModel):
-    """A point on the ground, WGS-84."""
+    """A point on the ground."""
 
     lat_deg: Latitude
     lon_deg: Longitude
@@ -65,7 +65,7 @@ class EyesStatus(StrictModel):
 
 
 class LiveReport(StrictModel):
-    """What an edge posts about twice a second."""
+    """What an edge posts about twice a second. Positions are WGS-84."""
 
     drone: DroneId
     flight: FlightStatus | None
@@ -73,8 +73,12 @@ class LiveReport(StrictModel):
 
 
 class LiveState(LiveReport):
-    """The newest report of a drone, and how old it was when this answer was made."""
+    """The newest report of a drone, and how old it was when this answer was made.
 
+    `datum` is that of every position in it: hundreds of people need no label each, twice a second.
+    """
+
+    datum: Literal["WGS-84"]
     received_at: datetime
     age_s: float
 

@@ -14,10 +14,11 @@ signed_in = closed_router(*Role, tag="market")
 
 
 class MarketMap(BaseModel):
-    """GeoJSON with all that the file says; WGS-84, longitude first."""
+    """GeoJSON with all that the file says; longitude first."""
 
     model_config = ConfigDict(extra="allow")
 
+    datum: Literal["WGS-84"]
     type: Literal["FeatureCollection"]
     features: list[dict[str, Any]]
 
@@ -27,4 +28,4 @@ async def read_market_map(station: Annotated[Station, Depends(get_station)]) -> 
     """The market map as the station was started with."""
     if station.market_geojson is None:
         raise ProblemError(404, "This station has no market map; start it with --market FILE.")
-    return MarketMap.model_validate(station.market_geojson)
+    return MarketMap.model_validate({**station.market_geojson, "datum": "WGS-84"})

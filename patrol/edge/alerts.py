@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from patrol.domain.alerts import AlertPosition, AlertReport, AlertSource, EvidenceReference
 from patrol.domain.incidents import Incident, Kind
 from patrol.domain.positions import LocalText, covariance_matrix
-from patrol.geo.projection import ellipse_90, radius_90_m
+from patrol.geo.ellipses import ellipse_90, radius_90_m
 from patrol.plan.market import MarketMap
+from patrol.plan.places import name_place
 
 
 def utc_from_ns(at_ns: int) -> datetime:
@@ -23,7 +24,7 @@ def report_of(
     latest = incident.latest
     covariance = covariance_matrix(latest.covariance_en_m2)
     radius_m = radius_90_m(covariance)
-    place = market.place_at(latest.lat_deg, latest.lon_deg, radius_m)
+    place = name_place(market, latest.lat_deg, latest.lon_deg, latest.covariance_en_m2)
     return AlertReport(
         id=incident.incident_id,
         revision=incident.revision,

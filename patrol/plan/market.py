@@ -4,27 +4,37 @@ The collection carries a member `market` (see `_MarketMember`); each feature's `
 `name` ({zh, en}) and what its kind needs. Coordinates are WGS-84 longitude and latitude, as GeoJSON has them.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 from zoneinfo import ZoneInfo
 
 import shapely
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from shapely.geometry import LineString, Point, Polygon
-from shapely.ops import nearest_points
 
-from patrol.domain.positions import LocalText, Place
+from patrol.domain.heights import Amsl
+from patrol.domain.positions import LocalText
 from patrol.geo.documents import DocumentError, first_fault, read_json
 from patrol.geo.frames import LocalFrame
+from patrol.geo.ground import Ground, LevelGround
+from patrol.geo.terrain import read_terrain
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _LARGEST_MARKET_M = 5000.0  # further from the origin means latitude and longitude changed places
+_LONGEST_NAME = 80  # four of them and the words around them fit into the station's texts
 _OVERLAP_M2 = 1.0  # two zones drawn along one edge may share slivers
-_NEAR_STALL_M = 6.0  # "by the stall": across a lane at most
 
 
 class MarketError(DocumentError):
@@ -92,11 +102,12 @@ class Zone:
 
 @dataclass(frozen=True, eq=False)
 class Stall:
-    """A stall; polygon in local metres."""
+    """A stall; polygon in local metres. `row` is what people call the row of its zone that it stands in."""
 
     id: str
     name: LocalText
     polygon: Polygon
+    row: LocalText | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,11 +133,22 @@ class WatchPoint:
     pitch_deg: float
 
 
+@dataclass(frozen=True)
+class TerrainFile:
+    """A height grid and what its heights mean, as `read_terrain` takes them."""
+
+    path: Path
+    datum: Literal["amsl", "hae"]
+    geoid_m: float
+    sigma_m: float
+
+
 @dataclass(frozen=True, eq=False)
 class MarketMap:
     """A market: where its things are, and whose rules hold there. Shapes are in metres of `frame`.
 
     `timezone` is the IANA name in which opening hours are meant; `geojson` is the file as read.
+    `ground_amsl_m` is the one height of level ground, in whose place `terrain` comes where it is named.
     """
 
     name: LocalText
@@ -140,6 +162,19 @@ class MarketMap:
     lanes: tuple[Lane, ...]
     watch_points: tuple[WatchPoint, ...]
     geojson: dict[str, Any]
+    ground_sigma_m: float = 0.0
+    terrain: TerrainFile | None = None
+
+    @cached_property
+    def ground(self) -> Ground:
+        """The ground that rays meet; a terrain is read at the first call.
+
+        Raises:
+            DocumentError: the terrain cannot be read.
+        """
+        if self.terrain is None:
+            return LevelGround(Amsl(self.ground_amsl_m), self.ground_sigma_m)
+        return read_terrain(**vars(self.terrain))
 
     def zone_at(self, lat_deg: float, lon_deg: float) -> Zone | None:
         """The zone that holds a place, its edge included; None outside every zone."""
@@ -161,39 +196,9 @@ class MarketMap:
             return zone.gathering or OPEN_HOURS_GATHERING
         return zone.gathering_closed or CLOSED_HOURS_GATHERING
 
-    def place_at(self, lat_deg: float, lon_deg: float, radius_m: float) -> Place:
-        """What people call a place known to `radius_m`: the zone and, if that is not too fine, a stall."""
-        point = self._local(lat_deg, lon_deg)
-        zone = self.zone_at(lat_deg, lon_deg)
-        if zone is None:
-            return Place(self.id, None, self._beside_the_nearest(point))
-        stall = self._stall_by(point, zone, radius_m)
-        if stall is not None:
-            name = LocalText(f"{zone.name.zh}{stall.name.zh}旁", f"{zone.name.en}, by {stall.name.en}")
-        else:
-            name = _part_of(zone, point, radius_m)
-        return Place(self.id, zone.id, name)
-
     def _local(self, lat_deg: float, lon_deg: float) -> Point:
         east_m, north_m = self.frame.to_enu(lat_deg, lon_deg)
         return Point(float(east_m), float(north_m))
-
-    def _stall_by(self, point: Point, zone: Zone, radius_m: float) -> Stall | None:
-        if radius_m > _NEAR_STALL_M:
-            return None
-        near = [s for s in self.stalls if zone.polygon.intersects(s.polygon)]
-        nearest = min(near, key=lambda s: float(s.polygon.distance(point)), default=None)
-        return nearest if nearest is not None and nearest.polygon.distance(point) <= _NEAR_STALL_M else None
-
-    def _beside_the_nearest(self, point: Point) -> LocalText:
-        nearest = min(self.zones, key=lambda z: float(z.polygon.distance(point)), default=None)
-        shape, name = (self.outline, self.name) if nearest is None else (nearest.polygon, nearest.name)
-        distance_m = round(float(shape.distance(point)))
-        if distance_m == 0:
-            return name
-        edge = nearest_points(shape, point)[0]
-        zh, en = _direction(point.x - edge.x, point.y - edge.y)
-        return LocalText(f"{name.zh}以{zh}{distance_m}米", f"{distance_m} m {en} of {name.en}")
 
 
 def read_market(path: Path | str) -> MarketMap:
@@ -210,6 +215,10 @@ def read_market(path: Path | str) -> MarketMap:
     if document.get("type") != "FeatureCollection":
         raise MarketError(
             f"{path}: type is {document.get('type')!r}, not 'FeatureCollection'; name a market map"
+        )
+    if document.get("datum", "WGS-84") != "WGS-84":
+        raise MarketError(
+            f"{path}: datum is {document['datum']!r}; GeoJSON holds WGS-84 only, so convert the coordinates"
         )
     try:
         member = _MarketMember.model_validate(document.get("market"))
@@ -234,7 +243,13 @@ def _known_timezone(name: str) -> str:
     return name
 
 
-_Text = Annotated[LocalText, BeforeValidator(_text)]
+def _sayable(text: LocalText) -> LocalText:
+    if not all(0 < len(words) <= _LONGEST_NAME and words.isprintable() for words in (text.zh, text.en)):
+        raise ValueError(f"a name has 1 to {_LONGEST_NAME} printable characters in each language; shorten it")
+    return text
+
+
+_Text = Annotated[LocalText, BeforeValidator(_text), AfterValidator(_sayable)]
 _Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)]
 _Longitude = Annotated[float, Field(ge=-180, le=180)]
 _Latitude = Annotated[float, Field(ge=-90, le=90)]
@@ -245,6 +260,21 @@ class _Strict(BaseModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
+class _Terrain(_Strict):
+    """A GeoTIFF beside the map; `geoid_m` is the geoid's height above the ellipsoid, needed with hae."""
+
+    file: Annotated[str, Field(min_length=1)]
+    datum: Literal["amsl", "hae"]
+    geoid_m: float | None = Field(default=None, ge=-110, le=90)
+    sigma_m: float = Field(ge=0, le=100)
+
+    @model_validator(mode="after")
+    def _geoid_is_known(self) -> Self:
+        if self.datum == "hae" and self.geoid_m is None:
+            raise ValueError("heights above the ellipsoid (hae) need geoid_m; give the geoid's height there")
+        return self
+
+
 class _MarketMember(_Strict):
     """The collection's member `market`. `origin` (longitude, latitude) is the local frame's."""
 
@@ -252,7 +282,9 @@ class _MarketMember(_Strict):
     name: _Text
     timezone: Annotated[str, AfterValidator(_known_timezone)]
     ground_amsl_m: float = Field(ge=-500, le=6000)
+    ground_sigma_m: float = Field(default=0.0, ge=0, le=100)
     origin: _Position
+    terrain: _Terrain | None = None
 
 
 class _Hours(_Strict):
@@ -280,6 +312,10 @@ class _ZoneProperties(_Named):
     unit: str | None = None
 
 
+class _StallProperties(_Named):
+    row: _Text | None = None
+
+
 class _LaneProperties(_Named):
     width_m: float = Field(gt=0, le=100)
 
@@ -293,7 +329,7 @@ class _WatchPointProperties(_Named):
 _PROPERTIES: dict[str, type[_Named]] = {
     "outline": _Named,
     "zone": _ZoneProperties,
-    "stall": _Named,
+    "stall": _StallProperties,
     "lane": _LaneProperties,
     "watch_point": _WatchPointProperties,
 }
@@ -361,8 +397,8 @@ class _Reader:
                 lanes.append(Lane(properties.id, properties.name, self._line(feature), properties.width_m))
             elif isinstance(properties, _WatchPointProperties):
                 watch_points.append(self._watch_point(feature, properties))
-            elif properties.kind == "stall":
-                stalls.append(Stall(properties.id, properties.name, self._polygon(feature)))
+            elif isinstance(properties, _StallProperties):
+                stalls.append(Stall(properties.id, properties.name, self._polygon(feature), properties.row))
             else:
                 outlines.append(self._polygon(feature))
         if len(outlines) != 1:
@@ -380,6 +416,16 @@ class _Reader:
             lanes=tuple(lanes),
             watch_points=tuple(watch_points),
             geojson=self._document,
+            ground_sigma_m=self._member.ground_sigma_m,
+            terrain=self._terrain(),
+        )
+
+    def _terrain(self) -> TerrainFile | None:
+        written = self._member.terrain
+        if written is None:
+            return None
+        return TerrainFile(
+            self._path.parent / written.file, written.datum, written.geoid_m or 0.0, written.sigma_m
         )
 
     def _error(self, what: str) -> MarketError:
@@ -481,23 +527,3 @@ def _zone(properties: _ZoneProperties, polygon: Polygon) -> Zone:
 
 def _thresholds(written: _Thresholds | None) -> GatheringThresholds | None:
     return GatheringThresholds(**written.model_dump()) if written else None
-
-
-_COMPASS = (
-    ("北", "north"), ("东北", "north-east"), ("东", "east"), ("东南", "south-east"),
-    ("南", "south"), ("西南", "south-west"), ("西", "west"), ("西北", "north-west"),
-)  # fmt: skip
-
-
-def _direction(east_m: float, north_m: float) -> tuple[str, str]:
-    """The nearest of the eight winds, in Chinese and English."""
-    return _COMPASS[round(math.degrees(math.atan2(east_m, north_m)) / 45.0) % 8]
-
-
-def _part_of(zone: Zone, point: Point, radius_m: float) -> LocalText:
-    """The zone's name, with the side of it when the place is known well enough to tell."""
-    east_m, north_m = point.x - zone.polygon.centroid.x, point.y - zone.polygon.centroid.y
-    if math.hypot(east_m, north_m) < max(radius_m, math.sqrt(zone.polygon.area) / 4):
-        return zone.name
-    zh, en = _direction(east_m, north_m)
-    return LocalText(f"{zone.name.zh}{zh}侧", f"{zone.name.en}, {en} side")

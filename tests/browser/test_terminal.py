@@ -30,7 +30,13 @@ def test_an_alert_arrives_is_opened_and_acknowledged(
     expect(page.get_by_role("heading", name="People gathering")).to_be_visible()
     expect(page.get_by_text("Market yard, near Lao Wu's chicken wings", exact=True)).to_be_visible()
     expect(page.get_by_text("82% · Not yet checked by a person")).to_be_visible()
-    expect(page.get_by_text("31.299960, 120.619940")).to_be_visible()
+    for datum, coordinates in (
+        ("WGS-84 (GPS)", "31.299960, 120.619940"),
+        ("GCJ-02 (Amap, Tencent)", "31.297783, 120.624117"),
+        ("BD-09 (Baidu)", "31.303888, 120.630571"),
+    ):
+        expect(page.locator(".facts__coordinates").filter(has_text=datum)).to_contain_text(coordinates)
+        expect(page.get_by_role("button", name=f"Copy the {datum} coordinates")).to_be_visible()
     picture = page.get_by_role("img", name="Picture from the drone, heads blurred")
     expect(picture).to_have_js_property("naturalWidth", 480)
     expect(page.locator(".map__canvas[data-ready=true]")).to_be_attached()

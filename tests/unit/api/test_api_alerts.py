@@ -8,6 +8,7 @@ import uuid_utils
 
 from api.alerts import cursor as cursors
 from api.problems import ProblemError
+from patrol.geo.datums import wgs84_to_bd09, wgs84_to_gcj02
 
 ALERTS = "/api/v1/alerts"
 
@@ -31,7 +32,6 @@ async def test_a_new_alert_is_shown_as_reported(asked, make_report):
         "id",
         "kind",
         "severity",
-        "position",
         "place",
         "instruction",
         "measure",
@@ -39,6 +39,7 @@ async def test_a_new_alert_is_shown_as_reported(asked, make_report):
         "source",
     ):
         assert alert[field] == body[field]
+    assert alert["position"] == {"datum": "WGS-84", **body["position"]}
     assert alert["state"] == "open"
     assert alert["verification"] == "unverified"
     assert alert["revision"] == alert["report_revision"] == 1
@@ -50,11 +51,22 @@ async def test_a_new_alert_is_shown_as_reported(asked, make_report):
     assert (await asked.operator.get(f"{ALERTS}/{body['id']}")).json() == alert
 
 
-async def test_the_map_position_of_a_place_in_china_is_shifted(asked, make_report):
+async def test_an_alert_tells_its_place_in_the_datums_of_chinese_maps(asked, make_report):
     alert = await report(asked, make_report())
-    # In Suzhou GCJ-02 lies about 0.004 degrees east and 0.002 degrees south of WGS-84.
-    assert alert["position_gcj02"]["lon"] - alert["position"]["lon"] == pytest.approx(0.0042, abs=0.001)
-    assert alert["position_gcj02"]["lat"] - alert["position"]["lat"] == pytest.approx(-0.0021, abs=0.001)
+    lat, lon = alert["position"]["lat"], alert["position"]["lon"]
+    for name, datum, convert in (
+        ("position_gcj02", "GCJ-02", wgs84_to_gcj02),
+        ("position_bd09", "BD-09", wgs84_to_bd09),
+    ):
+        expected_lat, expected_lon = convert(lat, lon)
+        assert alert[name] == {"datum": datum, "lat": float(expected_lat), "lon": float(expected_lon)}
+
+
+async def test_an_edge_cannot_report_in_another_datum(asked, make_report):
+    body = make_report()
+    body["position"]["datum"] = "GCJ-02"
+    problem = await report(asked, body, expected=422)
+    assert "datum" in str(problem)
 
 
 async def test_the_same_report_again_changes_nothing(asked, make_report):

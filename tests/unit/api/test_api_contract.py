@@ -2,7 +2,8 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from pydantic import BaseModel, TypeAdapter
 
 from api import openapi
 from api.alerts import schemas as alerts
+from api.app import create_app
 from api.live import schemas as live
+from api.settings import StationSettings
 from patrol.domain import alerts as domain_alerts
 from patrol.domain import live as domain_live
 from patrol.domain import positions as domain_positions
@@ -18,7 +21,7 @@ from patrol.domain.sorties import SortieState
 
 PAIRS = [
     (alerts.AlertReport, domain_alerts.AlertReport),
-    (alerts.AlertPosition, domain_alerts.AlertPosition),
+    (alerts.ReportedPosition, domain_alerts.AlertPosition),
     (alerts.AlertSource, domain_alerts.AlertSource),
     (alerts.EvidenceReference, domain_alerts.EvidenceReference),
     (alerts.ErrorEllipse, domain_positions.ErrorEllipse),
@@ -94,3 +97,44 @@ def test_the_description_has_readable_names_precise_words_and_problems(capsys) -
     for operation in operations:
         assert "application/problem+json" in operation["responses"]["default"]["content"]
         assert "422" not in operation["responses"]
+
+
+def test_whatever_position_leaves_the_station_says_its_datum() -> None:
+    description = create_app(StationSettings(data_dir=Path())).openapi()
+    schemas = description["components"]["schemas"]
+    said = {
+        name: schema["properties"]["datum"]["const"]
+        for name, schema in schemas.items()
+        if "datum" in schema.get("required", ())
+    }
+    assert said == {
+        "AlertPosition": "WGS-84",
+        "Gcj02Position": "GCJ-02",
+        "Bd09Position": "BD-09",
+        "LiveState": "WGS-84",
+        "MarketMap": "WGS-84",
+    }
+    answers = {
+        name
+        for path in description["paths"].values()
+        for operation in path.values()
+        for response in operation["responses"].values()
+        for name in _named_in(schemas, response, stop_at=said)
+    }
+    unlabelled = {name for name in answers if {"lat", "lat_deg"} & set(schemas[name].get("properties", ()))}
+    assert {"Alert", "LiveStates"} <= answers
+    assert unlabelled == set()
+
+
+def _named_in(schemas: dict[str, Any], part: Any, *, stop_at: Collection[str]) -> Iterator[str]:
+    """The schemas that a part of the description leads to, but not through those of `stop_at`."""
+    if isinstance(part, dict):
+        name = str(part.get("$ref", "")).removeprefix("#/components/schemas/")
+        if name and name not in stop_at:
+            yield name
+            yield from _named_in(schemas, schemas[name], stop_at=stop_at)
+        for value in part.values():
+            yield from _named_in(schemas, value, stop_at=stop_at)
+    elif isinstance(part, list):
+        for value in part:
+            yield from _named_in(schemas, value, stop_at=stop_at)

@@ -158,30 +158,17 @@ def test_time_without_a_zone_is_refused(tmp_path: Path) -> None:
         market.is_open(market.zones[0], datetime(2026, 1, 9, 20, 0))  # noqa: DTZ001
 
 
-@pytest.mark.parametrize(
-    ("east_m", "north_m", "radius_m", "zone", "zh", "en"),
-    [
-        (-25, 22, 1.0, "row", "row中grill中旁", "Row, by Grill"),
-        (-25, 22, 8.0, "row", "row中西侧", "Row, west side"),
-        (2, 20, 1.0, "row", "row中", "Row"),
-        (30, 20, 1.0, "row", "row中东侧", "Row, east side"),
-        (30, 20, 40.0, "row", "row中", "Row"),
-        (0, -7, 1.0, None, "yard中以北3米", "3 m north of Yard"),
-        (0, 70, 1.0, None, "row中以北30米", "30 m north of Row"),
-    ],
-)
-def test_place_is_called_as_finely_as_it_is_known(
-    tmp_path: Path, east_m: float, north_m: float, radius_m: float, zone: str | None, zh: str, en: str
-) -> None:
-    place = read(tmp_path).place_at(*at(east_m, north_m), radius_m)
-    assert (place.market, place.zone) == ("test", zone)
-    assert place.name == LocalText(zh, en)
-
-
 def test_plain_string_names_in_both_languages(tmp_path: Path) -> None:
     document = copy.deepcopy(DOCUMENT)
     document["features"][3]["properties"]["name"] = "Grill"
     assert read(tmp_path, document).stalls[0].name == LocalText("Grill", "Grill")
+
+
+def test_a_stall_may_stand_in_a_row(tmp_path: Path) -> None:
+    document = copy.deepcopy(DOCUMENT)
+    assert read(tmp_path, document).stalls[0].row is None
+    document["features"][3]["properties"]["row"] = {"zh": "西排", "en": "west row"}
+    assert read(tmp_path, document).stalls[0].row == LocalText("西排", "west row")
 
 
 def broken(where: str, value: Any) -> dict[str, Any]:
@@ -232,6 +219,15 @@ CROSSED = {
         (broken("features.1.properties.gathering.min_people", 1), 'zone "row", gathering.min_people: '),
         (broken("features.1.properties.colour", "red"), 'zone "row", colour: extra inputs are not permitted'),
         (broken("features.1.properties.name", {"zh": "x"}), 'zone "row", name.en: field required'),
+        (broken("features.3.properties.row", {"zh": "西排"}), 'stall "grill", row.en: field required'),
+        (broken("features.1.properties.row", "west"), 'zone "row", row: extra inputs are not permitted'),
+        (broken("features.3.properties.name.en", ""), 'stall "grill", name: a name has 1 to 80 printable'),
+        (broken("market.name.zh", "长" * 81), "market, name: a name has 1 to 80 printable characters"),
+        (
+            broken("features.2.properties.name.en", "a\x00b"),
+            'zone "yard", name: a name has 1 to 80 printable',
+        ),
+        ({**DOCUMENT, "datum": "GCJ-02"}, "datum is 'GCJ-02'; GeoJSON holds WGS-84 only"),
         (broken("features.2.properties.id", "row"), 'zone "row", id: another feature of this kind has it'),
         (broken("features.1.properties.id", "Row 1"), 'zone "Row 1", id: '),
         (broken("features.3.geometry.type", "Point"), 'stall "grill", geometry.type: '),

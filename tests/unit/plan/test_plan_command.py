@@ -39,7 +39,7 @@ def test_a_warning_alone_is_no_failure(plan: Path) -> None:
     plan.write_text(json.dumps(document))
     result = CliRunner().invoke(app, ["check", str(plan)])
     assert result.exit_code == 0
-    assert result.output.startswith(f"warning: {plan}: item 4 hovers for 30 s over Barbecue row")
+    assert result.output.startswith(f"warning: {plan}: item 4 hovers for 30 s over Barbecue street")
 
 
 def test_market_beside_the_plan_is_found_and_another_can_be_named(plan: Path, tmp_path: Path) -> None:

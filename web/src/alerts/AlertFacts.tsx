@@ -53,8 +53,9 @@ export function AlertFacts({ alert, children }: Props) {
       {children}
 
       <h3>{t('alert.coordinates')}</h3>
-      <Coordinates system={t('alert.wgs84')} lat={alert.position.lat} lon={alert.position.lon} />
-      <Coordinates system={t('alert.gcj02')} lat={alert.position_gcj02.lat} lon={alert.position_gcj02.lon} />
+      {[alert.position, alert.position_gcj02, alert.position_bd09].map(({ datum, lat, lon }) => (
+        <Coordinates key={datum} system={t(`datum.${datum}`)} lat={lat} lon={lon} />
+      ))}
 
       <h3>{t('alert.history')}</h3>
       <ol className="facts__history">

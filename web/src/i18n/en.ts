@@ -86,8 +86,6 @@ export const en = {
     pictureNone: 'No picture came with this alert.',
     pictureFailed: 'The picture could not be read.',
     coordinates: 'Coordinates',
-    wgs84: 'WGS-84',
-    gcj02: 'GCJ-02 (Amap, Tencent)',
     copy: 'Copy',
     copied: 'Copied',
     copyLabel: 'Copy the {{system}} coordinates',
@@ -104,6 +102,7 @@ export const en = {
     over: 'It is over since {{time}}.',
     atLeast: 'at least {{value}}',
   },
+  datum: { 'WGS-84': 'WGS-84 (GPS)', 'GCJ-02': 'GCJ-02 (Amap, Tencent)', 'BD-09': 'BD-09 (Baidu)' },
   measure: {
     people: 'People',
     radius_m: 'Radius',

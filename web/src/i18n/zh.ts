@@ -88,8 +88,6 @@ export const zh: Words = {
     pictureNone: '此警情没有附带画面。',
     pictureFailed: '画面读取失败。',
     coordinates: '坐标',
-    wgs84: 'WGS-84',
-    gcj02: 'GCJ-02（高德、腾讯）',
     copy: '复制',
     copied: '已复制',
     copyLabel: '复制 {{system}} 坐标',
@@ -106,6 +104,7 @@ export const zh: Words = {
     over: '已于 {{time}} 平息。',
     atLeast: '至少 {{value}}',
   },
+  datum: { 'WGS-84': 'WGS-84（GPS）', 'GCJ-02': 'GCJ-02（高德、腾讯）', 'BD-09': 'BD-09（百度）' },
   measure: {
     people: '人数',
     radius_m: '半径',
