@@ -6,6 +6,9 @@ import numpy as np
 import pymap3d
 from numpy.typing import ArrayLike, NDArray
 
+EARTH_RADIUS_M = 6_371_000.0
+"""Mean radius; the ellipsoid's radii of curvature differ from it by 0.7 % at most."""
+
 
 @dataclass(frozen=True)
 class LocalFrame:

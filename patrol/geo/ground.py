@@ -1,4 +1,4 @@
-"""The ground that rays meet: what the projection asks of it, and the simplest one, a level plane."""
+"""The ground that rays meet: what the projection asks of it, and the simplest one, of one height."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from patrol.domain.heights import Amsl
+from patrol.geo.frames import EARTH_RADIUS_M
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +45,7 @@ class Ground(Protocol):
 
 @dataclass(frozen=True)
 class LevelGround:
-    """The plane that is level below the eye; its curvature would cost 0.8 mm of height at 100 m."""
+    """Ground of one height above sea level, bent with the earth: 0.8 mm at 100 m, 5 cm at 800 m."""
 
     height: Amsl
     sigma_m: float = 0.0
@@ -57,7 +58,11 @@ class LevelGround:
     def meet(self, lat_deg: float, lon_deg: float, height: Amsl, rays_ned: NDArray[np.float64]) -> Meeting:
         """See `Ground.meet`. The place plays no part."""
         above_m = height - self.height
+        north, east, down = rays_ned
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            reach = above_m / rays_ned[2]
+            # The earth falls away by r^2 / 2R at a distance r: the nearer root, in the form that stays exact
+            # for a ray straight down.
+            bend = (north * north + east * east) * (2 * above_m / EARTH_RADIUS_M)
+            reach = 2 * above_m / (down + np.sqrt(down * down - bend))
         reach[~((reach > 0) & np.isfinite(reach))] = np.nan
         return Meeting(reach, np.zeros((2, 1)))

@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 from patrol.domain.positions import GeoPoint
 from patrol.domain.telemetry import CameraMotion, CameraPose
 from patrol.geo.camera import CameraModel
-from patrol.geo.frames import LocalFrame
+from patrol.geo.frames import EARTH_RADIUS_M, LocalFrame
 from patrol.geo.ground import Ground
 
 SOURCES = ("east", "north", "height", "ground", "time", "roll", "pitch", "yaw", "pixel_x", "pixel_y")
@@ -154,7 +154,8 @@ def ground_to_pixels(
         return np.full((count, 2), np.nan), np.zeros(count, dtype=np.bool_)
     camera = _zoomed(camera, pose)
     east_m, north_m = _level_plane(pose).to_enu(np.atleast_1d(lat_deg), np.atleast_1d(lon_deg))
-    down_m = np.broadcast_to(pose.height.metres - np.asarray(height_amsl_m, dtype=np.float64), east_m.shape)
+    falls_away_m = (east_m * east_m + north_m * north_m) / (2 * EARTH_RADIUS_M)
+    down_m = pose.height.metres - np.asarray(height_amsl_m, dtype=np.float64) + falls_away_m
     rays = np.column_stack([north_m, east_m, down_m]) @ (_ned_from_gimbal(pose) @ camera.gimbal_from_ray)
     ahead = rays[:, 2] > 0
     pixels = np.full((len(rays), 2), np.nan)

@@ -16,10 +16,10 @@ from scipy.ndimage import maximum_filter
 
 from patrol.domain.heights import Amsl
 from patrol.geo.documents import DocumentError
+from patrol.geo.frames import EARTH_RADIUS_M
 from patrol.geo.ground import Meeting
 
 _SEMI_MAJOR_M, _ECCENTRICITY_SQUARED = 6_378_137.0, 6.69437999014e-3  # WGS-84
-_EARTH_M = 6_371_000.0
 
 _FARTHEST_M = 5000.0  # a person there is smaller than any pixel; nothing is found that far away
 _BLOCKS = (4, 16, 64)  # cells a side of the blocks that rays high enough above them cross in one step
@@ -198,7 +198,8 @@ class _Walk:
         return np.asarray(step_m)
 
     def _ray_amsl_m(self, along_m: NDArray[np.float64], of: NDArray[np.intp]) -> NDArray[np.float64]:
-        return np.asarray(self._eye_amsl_m - along_m * self._down[of])
+        falls_away_m = np.square(along_m * self._level[of]) / (2 * EARTH_RADIUS_M)
+        return np.asarray(self._eye_amsl_m - along_m * self._down[of] + falls_away_m)
 
     def _above_ground_m(self, along_m: NDArray[np.float64], of: NDArray[np.intp]) -> NDArray[np.float64]:
         return self._ray_amsl_m(along_m, of) - self._terrain.heights_at(self.cells(along_m, of))
@@ -333,7 +334,7 @@ def _in_degrees(
             f"{path}: lies at {south_deg:g} to {north_deg:g} degrees of latitude and from {transform.c:g} of "
             "longitude on; check its coordinate system"
         )
-    cell_m = -transform.e * np.pi / 180 * _EARTH_M
+    cell_m = -transform.e * np.pi / 180 * EARTH_RADIUS_M
     if not _CELLS_M[0] <= cell_m <= _CELLS_M[1]:
         raise DocumentError(
             f"{path}: has cells of {cell_m:.3g} m; use a grid of {_CELLS_M[0]:g} to {_CELLS_M[1]:g} m"

@@ -63,8 +63,11 @@ def test_rays_meet_a_slope_where_geometry_says() -> None:
     towards[2] = np.abs(towards[2]) + 1.0
     meeting = terrain(plane).meet(LAT, LON, Amsl(50.0), towards)
     n, e, d = towards
-    # 50 - t d = 4 + 0.1 t e - 0.2 t n
-    np.testing.assert_allclose(meeting.reach, 46.0 / (d + 0.1 * e - 0.2 * n), rtol=1e-5)
+    # 50 - t d = 4 + 0.1 t e - 0.2 t n, but for what the earth falls away by.
+    falling = d + 0.1 * e - 0.2 * n
+    flat = 46.0 / falling
+    bent = flat + flat**2 * (n * n + e * e) / (2 * 6.371e6 * falling)
+    np.testing.assert_allclose(meeting.reach, bent, rtol=1e-5)
     np.testing.assert_allclose(meeting.rise_ne, np.tile([[-0.2], [0.1]], (1, 300)), atol=2e-4)
 
 
