@@ -4,7 +4,7 @@ Format: https://docs.qgroundcontrol.com/master/en/qgc-dev-guide/file_formats/pla
 here stay in `FlightPlan.raw`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -169,9 +169,17 @@ def read_plan(path: Path | str) -> FlightPlan:
     """
     path = Path(path)
     try:
-        raw = read_json(path)
+        return parse_plan(read_json(path), path)
     except DocumentError as error:
         raise PlanError(str(error)) from error
+
+
+def parse_plan(raw: dict[str, Any], path: Path) -> FlightPlan:
+    """The plan that a document of a .plan file holds; `path` is what errors call it.
+
+    Raises:
+        PlanError: it is no plan, or holds what is not understood.
+    """
     file_type = raw.get("fileType")
     if file_type != "Plan":
         raise PlanError(
@@ -200,6 +208,64 @@ def read_plan(path: Path | str) -> FlightPlan:
         hover_speed_mps=document.mission.hover_speed,
         raw=raw,
     )
+
+
+def plan_document(
+    home: HomePosition,
+    items: Sequence[MissionItem],
+    fence: Sequence[FencePolygon],
+    rally: Sequence[RallyPoint],
+    speed_mps: float,
+) -> dict[str, Any]:
+    """The document of a .plan file, as QGroundControl writes it for a multicopter with ArduPilot.
+
+    The firmware type only chooses what QGroundControl offers while the plan is edited.
+    """
+    return {
+        "fileType": "Plan",
+        "version": 1,
+        "groundStation": "QGroundControl",
+        "mission": {
+            "version": 2,
+            "firmwareType": 3,
+            "vehicleType": 2,
+            "cruiseSpeed": speed_mps,
+            "hoverSpeed": speed_mps,
+            "globalPlanAltitudeMode": 1,
+            "plannedHomePosition": [home.lat_deg, home.lon_deg, home.height_amsl_m],
+            "items": [_simple_item(number, item) for number, item in enumerate(items, start=1)],
+        },
+        "geoFence": {
+            "version": 2,
+            "circles": [],
+            "polygons": [
+                {"version": 1, "inclusion": polygon.inclusion, "polygon": [list(v) for v in polygon.vertices]}
+                for polygon in fence
+            ],
+        },
+        "rallyPoints": {
+            "version": 2,
+            "points": [[point.lat_deg, point.lon_deg, point.height_above_home_m] for point in rally],
+        },
+    }
+
+
+def _simple_item(number: int, item: MissionItem) -> dict[str, Any]:
+    has_place = item.frame in _FRAMES
+    last = (
+        (item.lat_deg, item.lon_deg, item.height_m) if has_place else (item.param5, item.param6, item.param7)
+    )
+    entry: dict[str, Any] = {
+        "type": "SimpleItem",
+        "doJumpId": number,
+        "command": item.command,
+        "frame": item.frame,
+        "params": [item.param1, item.param2, item.param3, item.param4, *last],
+        "autoContinue": item.autocontinue,
+    }
+    if has_place:
+        entry |= {"AMSLAltAboveTerrain": None, "Altitude": item.height_m, "AltitudeMode": 1}
+    return entry
 
 
 class _Part(BaseModel):

@@ -8,7 +8,7 @@ import pytest
 from patrol.domain.errors import NightPatrolError
 from patrol.domain.resources import data_path
 from patrol.geo.camera import read_camera
-from patrol.plan import drawing
+from patrol.plan import picture as map_pictures
 from patrol.plan.drawing import draw_plan
 from patrol.plan.market import read_market
 from patrol.plan.qgc import FenceCircle, FlightPlan, read_plan
@@ -43,7 +43,7 @@ def test_market_route_fence_and_view_are_on_the_picture(tmp_path: Path, plan: Fl
 def test_plan_alone_and_without_a_chinese_font(
     tmp_path: Path, plan: FlightPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drawing, "_CHINESE_FONTS", ())
+    monkeypatch.setattr(map_pictures, "_CHINESE_FONTS", ())
     draw_plan(plan, None, tmp_path / "bare.png")
     draw_plan(plan, read_market(SHIPPED / "night-market.market.geojson"), tmp_path / "english.png")
     bare, english = (cv2.imread(str(tmp_path / name)) for name in ("bare.png", "english.png"))
@@ -63,3 +63,20 @@ def test_unfinished_plans_can_be_looked_at(tmp_path: Path, plan: FlightPlan) -> 
 def test_place_that_cannot_be_written(tmp_path: Path, plan: FlightPlan) -> None:
     with pytest.raises(NightPatrolError, match="cannot be written"):
         draw_plan(plan, None, tmp_path / "no" / "such" / "folder.png")
+
+
+def test_stops_at_one_place_share_a_mark_and_long_routes_name_a_height_once(
+    tmp_path: Path, plan: FlightPlan
+) -> None:
+    waypoint = next(item for item in plan.items if item.command == 16)
+    there = dataclasses.replace(waypoint, lat_deg=(waypoint.lat_deg or 0.0) + 2e-4)
+    route = [waypoint, there] * 6
+    draw_plan(dataclasses.replace(plan, items=(*plan.items[:1], *route)), None, tmp_path / "twice.png")
+    one_mark = draw_marks(tmp_path / "twice.png")
+    draw_plan(dataclasses.replace(plan, items=(*plan.items[:1], *route[:2])), None, tmp_path / "once.png")
+    assert one_mark < 3 * draw_marks(tmp_path / "once.png")
+
+
+def draw_marks(path: Path) -> int:
+    """How many pixels the route, its marks and its labels take."""
+    return shades(cv2.imread(str(path)), (191, 95, 31))

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from patrol.domain.errors import UsageError
+from patrol.domain.resources import data_path
 from patrol.plan import qgc
 from patrol.plan.qgc import FencePolygon, PlanError, RallyPoint, read_plan
 
@@ -162,3 +163,15 @@ def test_rubbish_gives_one_sentence(tmp_path: Path, content: Any, sentence: str)
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match="no such file; check the name"):
         read_plan(tmp_path / "none.plan")
+
+
+def test_a_document_made_of_a_plan_reads_back_as_that_plan(tmp_path: Path) -> None:
+    plan = read_plan(data_path("flightplans") / "night-market.plan")
+    made = qgc.plan_document(plan.home, plan.items, plan.fence, plan.rally, plan.hover_speed_mps)
+    back = read_plan(written(tmp_path, made))
+    for part in ("home", "items", "fence", "fence_circles", "rally", "hover_speed_mps"):
+        assert getattr(back, part) == getattr(plan, part)
+    items = {
+        key: made["mission"]["items"][0][key] for key in ("Altitude", "AltitudeMode", "AMSLAltAboveTerrain")
+    }
+    assert items == {"Altitude": 12, "AltitudeMode": 1, "AMSLAltAboveTerrain": None}
