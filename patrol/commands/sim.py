@@ -25,12 +25,14 @@ from patrol.sim.scenery import Scenery
 from patrol.sim.settings import SimSettings, read_sim_settings
 from patrol.sim.simulation import Simulation
 from patrol.sim.transport import UdpLink, udp_address
-from patrol.video.writer import LiveStream
+from patrol.video.writer import LiveStream, Stamps
 
 OFF = "off"
 SETTINGS_SUFFIX = ".sim.yaml"
 STATUS_NS = 500_000_000
 NS_PER_US = 1000
+NS_PER_MS = 1_000_000
+MS_PER_S = 1000.0
 
 app = typer.Typer(add_completion=False)
 
@@ -43,7 +45,7 @@ class Noise(StrEnum):
 
 
 @app.command(epilog="Example: `patrol sim --camera udp://127.0.0.1:5600 --truth truth.jsonl`")
-def sim(
+def sim(  # noqa: PLR0913, PLR0917 - each is an option of the command
     config: Annotated[
         Path | None, typer.Option(help="The simulation file; without it that of the demo's night market.")
     ] = None,
@@ -80,6 +82,15 @@ def sim(
     seed: Annotated[
         int, typer.Option(min=0, help="Of wind gusts and sensor errors: the same gives the same.")
     ] = 1,
+    stamps: Annotated[
+        Stamps, typer.Option(help="How the stream tells when its pictures were taken, or `none`.")
+    ] = Stamps.SEI,
+    stamp_error_ms: Annotated[
+        int, typer.Option(min=-10_000, max=10_000, help="By how much those times lie.")
+    ] = 0,
+    video_delay_ms: Annotated[
+        int, typer.Option(min=0, max=5_000, help="How late each picture is sent, as a slow link does.")
+    ] = 0,
 ) -> None:
     """Fly a simulated drone: an ArduCopter on MAVLink and a camera that shows the market of a map.
 
@@ -89,6 +100,11 @@ def sim(
     if camera == OFF and truth is not None:
         raise UsageError(
             f"--truth {truth}: tells of pictures, and --camera off takes none; leave out one of them"
+        )
+    if video_delay_ms and speed_up != 1:
+        raise UsageError(
+            f"--video-delay-ms {video_delay_ms}: counts by the clock on the wall, which --speed-up "
+            f"{speed_up:g} leaves behind; leave out one of them"
         )
     path = config or data_path("flightplans") / f"night-market{SETTINGS_SUFFIX}"
     settings = read_sim_settings(path)
@@ -101,12 +117,16 @@ def sim(
         studio = (
             None
             if camera == OFF
-            else _Studio.build(stack, settings, path, camera, truth, market, camera_model)
+            else _Studio.build(stack, settings, path, camera, stamps, truth, market, camera_model)
         )
         started_ns = time.time_ns() // NS_PER_US * NS_PER_US  # capture times travel in whole microseconds
         drone = Drone(settings, utc_at_boot_ns=started_ns, seed=seed, with_noise=noise is Noise.DECLARED)
         autopilot = ArduPilot(drone, link.send, boot_s=boot_s)
-        eye = None if studio is None else stack.enter_context(studio.camera(drone))
+        eye = (
+            None
+            if studio is None
+            else stack.enter_context(studio.camera(drone, video_delay_ms, stamp_error_ms))
+        )
         typer.echo(
             f"Simulated drone ready: MAVLink to {mavlink}, camera {'' if camera == OFF else 'to '}{camera}. "
             "Ctrl-C ends it."
@@ -134,6 +154,7 @@ class _Studio:
         settings: SimSettings,
         path: Path,
         url: str,
+        stamps: Stamps,
         truth: Path | None,
         market: Path | None,
         camera_model: Path | None,
@@ -148,13 +169,19 @@ class _Studio:
         if truth is not None:
             truth_log = TruthLog(truth)
             stack.callback(truth_log.close)
-        stream = stack.enter_context(LiveStream(url, PICTURES_PER_SECOND, size_px))
+        stream = stack.enter_context(LiveStream(url, PICTURES_PER_SECOND, size_px, stamps))
         return cls(shots, Scenery(the_market, model), stream, truth_log)
 
-    def camera(self, drone: Drone) -> LiveCamera:
-        director = Director(self.shots, drone.frame)
+    def camera(self, drone: Drone, late_ms: int, stamp_error_ms: int) -> LiveCamera:
         return LiveCamera(
-            drone.frame, drone.ground_amsl_m, director, self.scenery.picture, self.stream, self.truth_log
+            drone.frame,
+            drone.ground_amsl_m,
+            Director(self.shots, drone.frame),
+            self.scenery.picture,
+            self.stream,
+            self.truth_log,
+            late_s=late_ms / MS_PER_S,
+            stamp_error_ns=stamp_error_ms * NS_PER_MS,
         )
 
 

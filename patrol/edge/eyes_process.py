@@ -5,28 +5,39 @@ import json
 import logging
 import threading
 import time
+from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import datetime
-from typing import TextIO
+from typing import Any, TextIO
 
 from patrol.domain.alerts import AlertSource
 from patrol.domain.live import EyesStatus, TrackDot
-from patrol.domain.positions import covariance_matrix
-from patrol.domain.telemetry import AttitudeSample, CameraPose, GimbalSample, PositionSample
+from patrol.domain.positions import GroundTrack, covariance_matrix
+from patrol.domain.telemetry import (
+    AttitudeSample,
+    CameraPose,
+    ClockSample,
+    GimbalSample,
+    LensSample,
+    PositionSample,
+)
 from patrol.edge.alert_desk import AlertDesk
 from patrol.edge.bus import LARGEST_PICTURE_BYTES, Bus, LivePicture
+from patrol.edge.capture_time import CaptureTimes, TimedFrame
 from patrol.edge.drawing import annotate
 from patrol.edge.job import Job, background, run_process
 from patrol.edge.pipeline import FrameResult, Pipeline
 from patrol.edge.settings import EyesSettings
-from patrol.geo.camera import read_camera
+from patrol.edge.telemetry_log import TELEMETRY_FILE, TelemetryLog
+from patrol.geo.camera import Installation, read_camera
+from patrol.geo.coverage import FILE_NAME as COVERAGE_FILE
+from patrol.geo.coverage import CoverageLog
+from patrol.geo.ellipses import radius_90_m
 from patrol.geo.history import PoseHistory
-from patrol.geo.projection import radius_90_m
 from patrol.plan.market import read_market
 from patrol.uplink.outbox import Outbox
-from patrol.video.frames import Frame
 from patrol.video.redaction import encode_jpeg
-from patrol.video.source import SourceState, VideoSource
+from patrol.video.source import SourceState, SourceStatus, VideoSource
 from patrol.vision.registry import load_manifest
 
 _LOG = logging.getLogger(__name__)
@@ -50,12 +61,14 @@ class _Telemetry:
     `heard` tells whether the aircraft has said anything at all.
     """
 
-    def __init__(self) -> None:
-        self.history = PoseHistory()
+    def __init__(self, installation: Installation, times: CaptureTimes) -> None:
+        self.history = PoseHistory(installation=installation)
+        self._times = times
         self._grown = threading.Condition()
         self.heard = False
 
-    def listen(self, bus: Bus, stop: threading.Event) -> None:
+    def listen(self, bus: Bus, stop: threading.Event, log: TelemetryLog | None) -> None:
+        """Take what comes, and write it to the log if there is one."""
         while not stop.is_set():
             message = bus.receive(timeout_s=0.2)
             match message:
@@ -65,8 +78,14 @@ class _Telemetry:
                     self.history.add_attitude(message)
                 case GimbalSample():
                     self.history.add_gimbal(message)
+                case LensSample():
+                    self.history.add_lens(message)
+                case ClockSample():
+                    self._times.hear(message)
                 case _:
                     continue
+            if log is not None:
+                log.write(message)
             with self._grown:
                 self.heard = True
                 self._grown.notify_all()
@@ -102,10 +121,11 @@ class _Reporter:
         self._status_due_s = 0.0
         self._dots: tuple[TrackDot, ...] = ()
         self._latest: FrameResult | None = None
+        self._timed: TimedFrame | None = None
 
-    def saw(self, result: FrameResult) -> None:
+    def saw(self, timed: TimedFrame, result: FrameResult) -> None:
         """Take note of an analysed picture."""
-        self._latest = result
+        self._timed, self._latest = timed, result
         self._frames_analysed += 1
         self._people.update(track.track_id for track in result.tracks)
         now_s = time.monotonic()
@@ -122,9 +142,7 @@ class _Reporter:
             return
         self._status_due_s = now_s + _STATUS_EVERY_S
         camera = self._source.status()
-        state, reason = camera.state, camera.reason
-        if self._lost_pose and state is SourceState.READY:
-            state, reason = SourceState.DEGRADED, _NO_POSE
+        state, reason = self._state(camera)
         status = EyesStatus(
             at_ns=time.time_ns(),
             camera=state.value,
@@ -139,9 +157,21 @@ class _Reporter:
         self._bus.send("uplink", status)
         self._bus.send("supervisor", status)
 
+    def _state(self, camera: SourceStatus) -> tuple[SourceState, str]:
+        """What people are told of the camera: its source's trouble first, then that of time and place."""
+        if camera.state is not SourceState.READY:
+            return camera.state, camera.reason
+        if self._timed is not None and self._timed.is_degraded:
+            return SourceState.DEGRADED, self._timed.reason
+        if self._lost_pose:
+            return SourceState.DEGRADED, _NO_POSE
+        reasons = [camera.reason, self._timed.reason if self._timed else ""]
+        return camera.state, "; ".join(filter(None, reasons))
+
     def _note_pose(self, result: FrameResult, now_s: float) -> None:
         """Say so, once, when pictures come whose place nobody knows: no alert can come of them."""
-        if result.pose is not None or not self._telemetry.heard:
+        is_trusted = self._timed is None or self._timed.is_trusted
+        if result.pose is not None or not is_trusted or not self._telemetry.heard:
             self._placed_at_s = now_s
         lost = now_s - self._placed_at_s > _POSE_PATIENCE_S
         if lost and not self._lost_pose:
@@ -174,11 +204,18 @@ class _Reporter:
         self._bus.send("uplink", LivePicture(at_ns, base64.b64encode(jpeg).decode()))
 
 
+def _recorded(track: GroundTrack) -> dict[str, Any]:
+    """What the record keeps of a track: of its errors only what they add up to."""
+    fields = asdict(track)
+    del fields["spread_en_m"]
+    return fields | {"covariance_en_m2": track.covariance_en_m2}
+
+
 def _record(log: TextIO, result: FrameResult) -> None:
     line = {
         "captured_at_ns": result.frame.captured_at_ns,
         "tracks": [
-            asdict(ground) | {"box_xyxy_px": track.box_xyxy_px}
+            _recorded(ground) | {"box_xyxy_px": track.box_xyxy_px}
             for ground in result.ground_tracks
             for track in result.tracks
             if track.track_id == ground.track_id
@@ -187,23 +224,31 @@ def _record(log: TextIO, result: FrameResult) -> None:
     log.write(json.dumps(line) + "\n")
 
 
-def _analyse(frame: Frame, pipeline: Pipeline, telemetry: _Telemetry, wait_s: float) -> FrameResult:
-    pose = telemetry.pose_at(frame.captured_at_ns, wait_s)
-    velocity = telemetry.history.velocity_at(frame.captured_at_ns) if pose is not None else None
-    return pipeline.process(frame, pose, velocity or (0.0, 0.0))
+def _analyse(timed: TimedFrame, pipeline: Pipeline, telemetry: _Telemetry, wait_s: float) -> FrameResult:
+    at_ns = timed.frame.captured_at_ns
+    pose = telemetry.pose_at(at_ns, wait_s) if timed.is_trusted else None
+    motion = telemetry.history.motion_at(at_ns)
+    # How wrong a wrong time makes a place is told by the motion: without it the place is not known either.
+    return pipeline.process(timed.frame, pose if motion is not None else None, motion)
 
 
 def _run(job: Job, bus: Bus, stop: threading.Event) -> int:
     settings = job.settings
     manifest = load_manifest(settings.eyes.model)
     market = read_market(settings.market)
-    pipeline = Pipeline(read_camera(settings.camera_model), market, manifest, settings.eyes, settings.sensors)
-    telemetry = _Telemetry()
+    camera = read_camera(settings.camera_model)
+    pipeline = Pipeline(camera, market, manifest, settings.eyes, settings.sensors)
+    times = CaptureTimes(camera, market.ground)
+    telemetry = _Telemetry(camera.installation, times)
+    coverage = CoverageLog(job.folder / COVERAGE_FILE, market.frame, market.outline.bounds)
     with (
         Outbox(settings.outbox_path) as outbox,
         VideoSource(settings.camera) as source,
         (job.folder / "tracks.jsonl").open("a") as tracks_log,
-        background(lambda stopped: telemetry.listen(bus, stopped), stop),
+        TelemetryLog(job.folder / TELEMETRY_FILE)
+        if settings.record_tracks
+        else nullcontext() as telemetry_log,
+        background(lambda stopped: telemetry.listen(bus, stopped, telemetry_log), stop),
     ):
         alert_source = AlertSource(settings.drone, job.sortie, manifest.name, manifest.sha256)
         desk = AlertDesk(market, alert_source, outbox.put)
@@ -216,12 +261,16 @@ def _run(job: Job, bus: Bus, stop: threading.Event) -> int:
             if frame is None:
                 reporter.tell()
                 continue
-            result = _analyse(frame, pipeline, telemetry, settings.eyes.pose_wait_s)
+            timed = times.place(frame, telemetry.history)
+            result = _analyse(timed, pipeline, telemetry, settings.eyes.pose_wait_s)
             desk.handle(result)
-            reporter.saw(result)
+            if result.camera is not None and result.pose is not None:
+                coverage.saw(result.camera, result.pose, market.ground, now_s=time.monotonic())
+            reporter.saw(timed, result)
             if settings.record_tracks and result.ground_tracks:
                 _record(tracks_log, result)
         desk.close(pipeline.finish())
+        coverage.save()
     return 0
 
 

@@ -1,5 +1,6 @@
 """One frame's way: from pixels to incidents. No I/O, no clock; all times are those of the pictures."""
 
+import logging
 import math
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -11,9 +12,9 @@ from patrol.anomaly.gathering import GatheringDetector, GatheringRule
 from patrol.anomaly.incidents import IncidentBook, IncidentChange
 from patrol.domain.detections import Detections, Track
 from patrol.domain.positions import GeoPoint, GroundTrack
-from patrol.domain.telemetry import CameraPose
+from patrol.domain.telemetry import CameraMotion, CameraPose
 from patrol.edge.settings import EyesSettings, SensorSettings
-from patrol.geo.camera import CameraModel
+from patrol.geo.camera import CameraError, CameraModel
 from patrol.geo.projection import PoseErrors, footprint, ground_to_pixels, pixels_to_ground
 from patrol.plan.market import MarketMap
 from patrol.video.frames import Frame
@@ -22,6 +23,8 @@ from patrol.vision.registry import Manifest
 from patrol.vision.tiles import plan_tiles
 from patrol.vision.tracking import Tracker, TrackingParameters
 
+_LOG = logging.getLogger(__name__)
+
 # Beyond this a footprint drawn on the map says nothing: people there are too small to be found.
 _FOOTPRINT_RANGE_M = 80.0
 _SECOND_NS = 1_000_000_000
@@ -29,9 +32,13 @@ _SECOND_NS = 1_000_000_000
 
 @dataclass(frozen=True, eq=False)
 class FrameResult:
-    """All that one picture gave. Without a pose there is nothing on the ground: position unknown."""
+    """All that one picture gave. Without a pose there is nothing on the ground: position unknown.
+
+    `camera` is the lens as it was for this picture, None without a pose.
+    """
 
     frame: Frame
+    camera: CameraModel | None
     pose: CameraPose | None
     people: Detections
     tracks: list[Track]
@@ -53,6 +60,7 @@ class Pipeline:
     ) -> None:
         self._camera = camera
         self._market = market
+        self._ground = market.ground
         self._person_classes = frozenset(manifest.person_classes)
         self._tracking = TrackingParameters()
         # The tracker continues tracks with boxes too weak to begin one, so the detector must give them.
@@ -69,37 +77,49 @@ class Pipeline:
         self._tracker = Tracker(self._tracking, manifest.person_classes)
         self._gathering = GatheringDetector(self._thresholds)
         self._latest_ns: int | None = None
+        self._told_zoom = False
         self._incidents = IncidentBook(lambda: str(uuid_utils.uuid7()))
 
     def process(
-        self, frame: Frame, pose: CameraPose | None, velocity_en_mps: tuple[float, float] = (0.0, 0.0)
+        self, frame: Frame, pose: CameraPose | None, motion: CameraMotion | None = None
     ) -> FrameResult:
-        """Analyse one picture taken from `pose` (None: not known) at the aircraft's ground velocity."""
+        """Analyse one picture taken from `pose` (None: not known); without `motion` the camera was still."""
         self._latest_ns = frame.captured_at_ns
         height_px, width_px = frame.pixels.shape[:2]
         tiles = plan_tiles(width_px, height_px, self._eyes.tile_px)
         people = self._detector.detect(frame.pixels, tiles).of_classes(self._person_classes)
         tracks = [track for track in self._tracker.update(people, frame.captured_at_ns) if track.confirmed]
-        if pose is None:
-            return FrameResult(frame, None, people, tracks, [], [], ())
-
         scaled = self._camera.scaled_to(width_px, height_px)
-        ground_tracks = self._on_ground(scaled, frame, tracks, pose, velocity_en_mps)
+        if pose is None or not self._knows_zoom(scaled, pose):
+            return FrameResult(frame, None, None, people, tracks, [], [], ())
+
+        ground_tracks = self._on_ground(scaled, frame, tracks, pose, motion or CameraMotion())
         observations = self._gathering.update(frame.captured_at_ns, ground_tracks)
-        seen = footprint(
-            scaled, pose, ground_amsl_m=self._market.ground_amsl_m, max_range_m=_FOOTPRINT_RANGE_M
-        )
+        seen = footprint(scaled, pose, ground=self._ground, max_range_m=_FOOTPRINT_RANGE_M)
 
         def in_view(lat_deg: float, lon_deg: float) -> bool:
-            _, visible = ground_to_pixels(scaled, pose, lat_deg, lon_deg, self._market.ground_amsl_m)
+            height_amsl_m = self._ground.height_amsl_m_at(lat_deg, lon_deg)
+            _, visible = ground_to_pixels(scaled, pose, lat_deg, lon_deg, height_amsl_m)
             return bool(visible[0])
 
         changes = self._incidents.update(frame.captured_at_ns, observations, in_view)
-        return FrameResult(frame, pose, people, tracks, ground_tracks, changes, seen)
+        return FrameResult(frame, scaled, pose, people, tracks, ground_tracks, changes, seen)
 
     def finish(self) -> list[IncidentChange]:
         """The end of the pictures: close the incidents that are open, for nobody watches them any more."""
         return [] if self._latest_ns is None else self._incidents.close(self._latest_ns)
+
+    def _knows_zoom(self, camera: CameraModel, pose: CameraPose) -> bool:
+        """Whether the lens is calibrated as it was zoomed; what is wrong is said once."""
+        try:
+            if pose.hfov_rad is not None:
+                camera.zoomed_to(pose.hfov_rad)
+        except CameraError as error:
+            if not self._told_zoom:
+                self._told_zoom = True
+                _LOG.warning("%s; until then nobody's place is known", error)
+            return False
+        return True
 
     def _on_ground(
         self,
@@ -107,7 +127,7 @@ class Pipeline:
         frame: Frame,
         tracks: list[Track],
         pose: CameraPose,
-        velocity_en_mps: tuple[float, float],
+        motion: CameraMotion,
     ) -> list[GroundTrack]:
         if not tracks:
             return []
@@ -119,10 +139,10 @@ class Pipeline:
             camera,
             pose,
             np.array([track.foot_px for track in tracks]),
-            ground_amsl_m=self._market.ground_amsl_m,
+            ground=self._ground,
             pixel_sigma_px=np.column_stack([sigma_px, sigma_px]),
             errors=errors,
-            velocity_en_mps=velocity_en_mps,
+            motion=motion,
         )
         east_m, north_m = self._market.frame.to_enu(points.lat_deg, points.lon_deg)
         return [
@@ -133,10 +153,9 @@ class Pipeline:
                 lon_deg=float(points.lon_deg[i]),
                 east_m=float(east_m[i]),
                 north_m=float(north_m[i]),
-                covariance_en_m2=(
-                    float(points.covariance_en_m2[i, 0, 0]),
-                    float(points.covariance_en_m2[i, 0, 1]),
-                    float(points.covariance_en_m2[i, 1, 1]),
+                spread_en_m=(
+                    tuple(points.spread_en_m[i, 0].tolist()),
+                    tuple(points.spread_en_m[i, 1].tolist()),
                 ),
                 observed=track.observed,
             )

@@ -76,7 +76,9 @@ class EdgeSettings(BaseSettings):
     station: str | None = None
     token_file: Path | None = None
     speed_up: float = Field(default=1.0, ge=1.0, le=50.0)
-    record_tracks: bool = Field(default=False, description="write every track to the sortie's folder")
+    record_tracks: bool = Field(
+        default=False, description="write every track and all telemetry to the sortie's folder"
+    )
     camera_wait_s: float = Field(default=20.0, gt=0, description="how long to wait for a first picture")
     sensors: SensorSettings = SensorSettings()
     eyes: EyesSettings = EyesSettings()

@@ -1,14 +1,17 @@
 """The simulated camera: footage or scenery, sent live with its capture times, and the truth beside it."""
 
+import contextlib
 import json
 import logging
+import math
 import queue
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self, TextIO
+from typing import Protocol, Self, TextIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +27,9 @@ log = logging.getLogger(__name__)
 
 PICTURES_PER_SECOND = 10.0
 POLL_S = 0.1
-BACKLOG = 5  # pictures that may wait to be drawn; half a second
+BACKLOG = 5  # pictures that may wait to be drawn, and as many to be sent; half a second
+
+Work = TypeVar("Work")
 
 
 class PictureSink(Protocol):
@@ -77,6 +82,14 @@ class TruthLog:
 class _Order:
     pose: CameraPose
     cue: Cue | None
+    due_s: float  # when it shall be sent, on the monotonic clock
+
+
+@dataclass(frozen=True, eq=False)
+class _Drawn:
+    order: _Order
+    picture: NDArray[np.uint8]
+    footage_frame: int | None
 
 
 def camera_pose(truth: Truth, frame: LocalFrame, ground_amsl_m: float) -> CameraPose:
@@ -94,7 +107,7 @@ def camera_pose(truth: Truth, frame: LocalFrame, ground_amsl_m: float) -> Camera
 
 
 class LiveCamera:
-    """Draws and sends in a thread of its own; a picture that would have to wait too long is left out.
+    """Draws and sends in threads of its own; a picture that would have to wait too long is left out.
 
     Args:
         frame, ground_amsl_m: of the drone.
@@ -102,6 +115,8 @@ class LiveCamera:
         paint: draws the scenery from a pose.
         sink: takes the pictures.
         truth_log: takes the truth of each picture that was sent.
+        late_s: how long after its capture each picture is sent, by the clock on the wall.
+        stamp_error_ns: by how much the capture times lie that go with the pictures.
     """
 
     def __init__(
@@ -112,6 +127,9 @@ class LiveCamera:
         paint: Callable[[CameraPose], NDArray[np.uint8]],
         sink: PictureSink,
         truth_log: TruthLog | None = None,
+        *,
+        late_s: float = 0.0,
+        stamp_error_ns: int = 0,
     ) -> None:
         self._frame = frame
         self._ground_amsl_m = ground_amsl_m
@@ -119,33 +137,41 @@ class LiveCamera:
         self._paint = paint
         self._sink = sink
         self._truth_log = truth_log
+        self._late_s = late_s
+        self._stamp_error_ns = stamp_error_ns
         self._orders: queue.Queue[_Order] = queue.Queue(BACKLOG)
+        self._drawn: queue.Queue[_Drawn] = queue.Queue(BACKLOG + math.ceil(late_s * PICTURES_PER_SECOND))
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="camera", daemon=True)
+        self._threads = (
+            threading.Thread(target=self._work, args=(self._orders, self._draw), name="draw", daemon=True),
+            threading.Thread(target=self._work, args=(self._drawn, self._send), name="send", daemon=True),
+        )
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._over.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
     def capture(self, truth: Truth) -> None:
         """Order a picture of this instant."""
         pose = camera_pose(truth, self._frame, self._ground_amsl_m)
         try:
-            self._orders.put_nowait(_Order(pose, self._director.cue(truth)))
+            self._orders.put_nowait(_Order(pose, self._director.cue(truth), time.monotonic() + self._late_s))
         except queue.Full:
             log.debug("a picture was left out: drawing and sending cannot keep up")
 
-    def _work(self) -> None:
+    def _work(self, waiting: "queue.Queue[Work]", do: Callable[[Work], None]) -> None:
         told = ""
         while not self._over.is_set():
             try:
-                self._take(self._orders.get(timeout=POLL_S))
+                do(waiting.get(timeout=POLL_S))
             except queue.Empty:
                 continue
             except NightPatrolError as error:
@@ -153,12 +179,23 @@ class LiveCamera:
                     told = str(error)
                     log.warning("%s", error)
 
-    def _take(self, order: _Order) -> None:
+    def _draw(self, order: _Order) -> None:
         picture, footage_frame = None, None
         if order.cue is not None:
             picture, footage_frame = order.cue.shot.reader.picture(order.cue.index), order.cue.index
         if picture is None:  # no footage here, or it has ended
             picture, footage_frame = self._paint(order.pose), None
-        self._sink.write(picture, order.pose.at_ns)
+        drawn = _Drawn(order, picture, footage_frame)
+        is_handed_over = False
+        while not is_handed_over and not self._over.is_set():
+            with contextlib.suppress(queue.Full):
+                self._drawn.put(drawn, timeout=POLL_S)
+                is_handed_over = True
+
+    def _send(self, drawn: _Drawn) -> None:
+        order = drawn.order
+        if self._over.wait(order.due_s - time.monotonic()):
+            return
+        self._sink.write(drawn.picture, order.pose.at_ns + self._stamp_error_ns)
         if self._truth_log is not None:
-            self._truth_log.write(order.pose, footage_frame)
+            self._truth_log.write(order.pose, drawn.footage_frame)

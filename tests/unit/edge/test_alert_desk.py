@@ -18,6 +18,7 @@ from patrol.edge.alert_desk import AlertDesk
 from patrol.edge.pipeline import FrameResult
 from patrol.plan.market import read_market
 from patrol.uplink.outbox import EvidenceFile
+from patrol.video.clock import Timing
 from patrol.video.frames import Frame
 
 AT_NS = 1_763_726_408_200_000_000
@@ -54,7 +55,8 @@ def picture(*changes: IncidentChange) -> FrameResult:
         np.array([BOX], np.float32), np.array([0.9], np.float32), np.zeros(1, np.int32), ("person",)
     )
     tracks = [Track(1, BOX, 0.9, 20, confirmed=True, observed=True)]
-    return FrameResult(Frame(pixels, AT_NS, 1000, 0), None, people, tracks, [], list(changes), ())
+    frame = Frame(pixels, AT_NS, 1000, 0, Timing.STAMPED)
+    return FrameResult(frame, None, None, people, tracks, [], list(changes), ())
 
 
 def test_a_new_incident_becomes_an_alert_with_place_order_and_honest_position(desk):
@@ -62,7 +64,7 @@ def test_a_new_incident_becomes_an_alert_with_place_order_and_honest_position(de
     it.handle(picture(IncidentChange(ChangeKind.OPENED, incident())))
     [(report, [file])] = kept
     assert report.raised_at == datetime(2025, 11, 21, 12, 0, 8, 200_000, tzinfo=UTC)
-    assert (report.place.zone, report.place.name.zh) == ("yard", "夜市后院")
+    assert (report.place.zone, report.place.name.zh) == ("yard", "夜市后院中部")
     assert "至少5人" in report.instruction.zh
     assert "at least 5 people" in report.instruction.en
     # Between the 90 % radius of the larger axis alone and of two such axes.

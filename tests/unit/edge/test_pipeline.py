@@ -80,6 +80,16 @@ def test_without_a_pose_people_are_followed_but_nothing_is_claimed_on_the_ground
     )
 
 
+def test_a_zoom_that_was_never_calibrated_leaves_the_place_unknown(pipeline, poses, frames, caplog):
+    history = poses.history(START_NS)
+    for frame in itertools.islice(frames, 3):
+        pose = history.pose_at(frame.captured_at_ns)
+        assert pipeline.process(frame, pose).footprint
+        result = pipeline.process(frame, replace(pose, hfov_rad=4.0))
+        assert (result.pose, result.ground_tracks, result.footprint) == (None, [], ())
+    assert caplog.text.count("field of view") == 1
+
+
 def test_a_clock_that_steps_back_begins_anew_instead_of_failing(pipeline, poses, frames):
     history = poses.history(START_NS)
     first, *rest = list(itertools.islice(frames, 12))

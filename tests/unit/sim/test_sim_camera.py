@@ -175,6 +175,52 @@ def test_footage_scenery_and_truth_go_together(tmp_path, market, yard, at_yard):
     assert math.degrees(lines[1]["pitch_rad"]) == pytest.approx(point.pitch_deg)
 
 
+def test_late_pictures_wait_on_their_way_and_hold_up_no_drawing(tmp_path, market):
+    """Drawn at once, sent 0.6 s later, with times that lie; the truth stays the truth."""
+    late_s, lie_ns = 0.6, -500_000_000
+    drawn_s, sent = [], queue.Queue()
+
+    class Link:
+        def write(self, image, captured_at_ns):
+            sent.put((time.monotonic(), brightness(image), captured_at_ns))
+
+    def paint(_pose):
+        drawn_s.append(time.monotonic())
+        return np.full((SIZE_PX[1], SIZE_PX[0], 3), 10 * len(drawn_s), np.uint8)
+
+    body, log = Body(yaw_rad=0.5, gust_mps=lambda _dt_s: (0, 0)), TruthLog(tmp_path / "truth.jsonl")
+    director = Director((), market.frame)
+    with LiveCamera(
+        market.frame, 4.0, director, paint, Link(), log, late_s=late_s, stamp_error_ns=lie_ns
+    ) as camera:
+        ordered_s = time.monotonic()
+        for n in range(PICTURES):
+            camera.capture(body.truth(n * STEP_NS, START_NS + n * STEP_NS))
+        got = [sent.get(timeout=10) for _ in range(PICTURES)]
+    log.close()
+    assert drawn_s[-1] < got[0][0], "all were drawn before the first was sent"
+    assert all(at_s - ordered_s >= late_s for at_s, _, _ in got)
+    assert [level for _, level, _ in got] == [10, 20, 30, 40, 50]
+    truth_ns = [START_NS + n * STEP_NS for n in range(PICTURES)]
+    assert [at_ns for _, _, at_ns in got] == [at_ns + lie_ns for at_ns in truth_ns]
+    lines = [json.loads(line) for line in (tmp_path / "truth.jsonl").read_text().splitlines()]
+    assert [line["captured_at_ns"] for line in lines] == truth_ns
+
+
+def test_a_camera_with_pictures_on_their_way_ends_at_once(market):
+    body = Body(yaw_rad=0.5, gust_mps=lambda _dt_s: (0, 0))
+    dark = np.zeros((SIZE_PX[1], SIZE_PX[0], 3), np.uint8)
+    reel = Reel()
+    began_s = time.monotonic()
+    with LiveCamera(
+        market.frame, 4.0, Director((), market.frame), lambda _pose: dark, reel, late_s=60.0
+    ) as camera:
+        for n in range(2 * PICTURES):
+            camera.capture(body.truth(n * STEP_NS, START_NS + n * STEP_NS))
+    assert time.monotonic() - began_s < 10
+    assert reel.pictures.empty()
+
+
 def test_the_camera_pose_adds_the_gimbal_to_the_nose():
     truth = Truth(
         1,

@@ -162,6 +162,7 @@ def test_help_has_an_example_and_names_the_real_boot_time():
         (["--camera", "off", "--truth", "t.jsonl"], "tells of pictures"),
         (["--truth", "/no/such/folder/t.jsonl"], "cannot be written"),
         (["--market", "gone.geojson"], "gone.geojson: no such file"),
+        (["--video-delay-ms", "300", "--speed-up", "5"], "counts by the clock on the wall"),
     ],
 )
 def test_bad_usage_is_said_in_a_sentence(arguments, says):
