@@ -241,9 +241,7 @@ def _show(found: Calibration, known: Sequence[KnownPoint]) -> None:
     )  # fmt: skip
     for name, row in _residuals(found).items():
         errors.add_row(name.replace("_", " "), *(_figure(row[key]) for key in _FIGURES))
-    worst = Table(
-        "point", "m before", "m after", "m held out", "px after", title="The worst of them"
-    )
+    worst = Table("point", "m before", "m after", "m held out", "px after", title="The worst of them")
     after_m = np.where(found.used, found.after.length_m, -np.inf)
     for i in np.argsort(-after_m)[: min(_WORST, int(found.used.sum()))]:
         worst.add_row(

@@ -1,4 +1,4 @@
-"""`patrol eval`: measure detectors on pictures whose truth is known, side by side."""
+"""`patrol eval`: measure detectors on pictures whose truth is known, and ground positions on made flights."""
 
 import json
 import os
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from patrol.commands import eval_geo, geo_pictures
 from patrol.domain.errors import UsageError
 from patrol.vision import evaluation
 from patrol.vision.detector import DEFAULT_NMS_IOU, Detector
@@ -24,7 +25,7 @@ from patrol.vision.registry import Manifest, load_manifest
 from patrol.vision.tiles import DEFAULT_OVERLAP, plan_tiles
 
 app = typer.Typer(
-    help="Measure how good the models are.\n\nExample: patrol eval detect --data ../shared/data",
+    help="Measure how good models and ground positions are.\n\nExample: patrol eval geo --report geo.json",
     no_args_is_help=True,
 )
 
@@ -67,11 +68,6 @@ class Difference:
     model: str
     less: str
     ap50: Spread
-
-
-@app.callback()
-def _group() -> None:
-    """Keep `detect` a command of its own while it is the only one."""
 
 
 @app.command(
@@ -126,6 +122,37 @@ def detect(
         report.write_text(
             json.dumps(_report(rows, differences, step, overlap, threads), indent=2) + "\n", encoding="utf-8"
         )
+
+
+@app.command("geo", epilog="Example: patrol eval geo --report geo.json --draw pictures --data ../shared/data")
+def geo(
+    report: Annotated[Path | None, typer.Option(help="Write the same figures as JSON to this file.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of all random numbers.")] = 20,
+    trials: Annotated[
+        int, typer.Option(min=40, help="Noisy views at each depression; the other parts are in proportion.")
+    ] = 4000,
+    draw: Annotated[
+        Path | None, typer.Option(help="Write pictures of footprints and error ellipses to this folder.")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help=f"Folder with aerial/ for real feet; default: ${DATA_VARIABLE}, else {DATA_DEFAULT}."
+        ),
+    ] = None,
+) -> None:
+    """Measure ground positions: exactness, honesty of the error ellipses, sensitivity, speed."""
+    console = Console()
+    measured = eval_geo.measure(
+        console, seed=seed, trials=trials, data=data or Path(os.environ.get(DATA_VARIABLE, DATA_DEFAULT))
+    )
+    eval_geo.show(console, measured)
+    if report:
+        figures = eval_geo.report(measured, seed=seed, trials=trials)
+        report.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    if draw:
+        for path in geo_pictures.draw(draw):
+            console.print(f"drawn: {path}")
 
 
 def _sets(folder: Path, step: int) -> dict[str, Pictures]:

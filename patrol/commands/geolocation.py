@@ -1,11 +1,13 @@
-"""How well a demo sortie placed people on the ground, against hand annotations of the same footage.
+"""How well people are placed on the ground, against hand annotations of real footage.
 
-The truth comes by another way than ours: the published Tsai calibration of the camera (R. Y. Tsai, "A
-versatile camera calibration technique", IEEE J. Robotics and Automation 3(4), 1987), applied to the annotated
-boxes' bottom centres. Both files belong to the optional test data.
+`compare` judges the tracks of a demo sortie, `feet_apart_m` the camera model alone. The truth comes by
+another way than ours: the published Tsai calibration of the camera (R. Y. Tsai, "A versatile camera
+calibration technique", IEEE J. Robotics and Automation 3(4), 1987), applied to the annotated boxes' bottom
+centres. Both files belong to the optional test data.
 """
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -14,7 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from patrol.domain.heights import Amsl
 from patrol.domain.positions import covariance_matrix
+from patrol.domain.telemetry import CameraPose
+from patrol.geo.camera import CameraModel
+from patrol.geo.projection import PoseErrors, pixels_to_ground
 from patrol.plan.market import MarketMap
 
 # The annotations are in pixels of the original 768x576 pictures, the footage is 480x360.
@@ -23,6 +29,7 @@ _FOOTAGE_SCALE = 0.625
 SAME_PERSON_IOU = 0.5
 # 90 % quantile of the chi-squared distribution with two degrees of freedom.
 _CHI2_90 = 4.605
+_NO_ERRORS = PoseErrors(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -43,8 +50,8 @@ class Geolocation:
 def compare(tracks_file: Path, truth_file: Path, pets_folder: Path, market: MarketMap) -> Geolocation | None:
     """Compare a sortie's recorded tracks with the annotations; None when nothing could be compared."""
     frame_of = _footage_frames(truth_file)
-    annotated = _annotations(pets_folder / "PETS2009-S2L1.xml")
-    camera = _TsaiCamera(pets_folder / "View_001.xml")
+    annotated = annotated_boxes(pets_folder / "PETS2009-S2L1.xml")
+    camera = TsaiCamera(pets_folder / "View_001.xml")
     errors: list[float] = []
     inside: list[bool] = []
     for line in tracks_file.read_text().splitlines():
@@ -57,7 +64,7 @@ def compare(tracks_file: Path, truth_file: Path, pets_folder: Path, market: Mark
             box = _matching_box(np.array(track["box_xyxy_px"]), boxes)
             if box is None or not track["observed"]:
                 continue
-            east_m, north_m = camera.foot_on_ground(box)
+            east_m, north_m = camera.feet_on_ground(box[None])[0]
             offset = np.array([track["east_m"] - east_m, track["north_m"] - north_m])
             errors.append(float(np.hypot(*offset)))
             covariance = covariance_matrix(tuple(track["covariance_en_m2"]))
@@ -65,6 +72,29 @@ def compare(tracks_file: Path, truth_file: Path, pets_folder: Path, market: Mark
     if not errors:
         return None
     return Geolocation(round(float(np.median(errors)), 3), round(float(np.mean(inside)), 3), len(errors))
+
+
+def feet_apart_m(pets_folder: Path, camera: CameraModel, market: MarketMap) -> NDArray[np.float64]:
+    """How far apart (N,) the annotated feet lie by our model of the demonstration's camera and by Tsai's.
+
+    Args:
+        pets_folder: holds PETS2009-S2L1.xml and View_001.xml.
+        camera: the demonstration's.
+        market: the demonstration's; the camera stands at its watch point `yard`.
+    """
+    boxes = np.vstack(list(annotated_boxes(pets_folder / "PETS2009-S2L1.xml").values()))
+    feet_px = np.stack([(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]], axis=1)
+    yard = next(watch for watch in market.watch_points if watch.id == "yard")
+    pose = CameraPose(
+        0, yard.lat_deg, yard.lon_deg, Amsl(market.ground_amsl_m + yard.height_above_ground_m),
+        0.0, math.radians(yard.pitch_deg), math.radians(yard.yaw_deg),
+    )  # fmt: skip
+    found = pixels_to_ground(
+        camera, pose, feet_px, ground=market.ground, pixel_sigma_px=(0.0, 0.0), errors=_NO_ERRORS
+    )
+    found_m = np.stack(market.frame.to_enu(found.lat_deg, found.lon_deg), axis=1)
+    apart_m = found_m - TsaiCamera(pets_folder / "View_001.xml").feet_on_ground(boxes)
+    return np.asarray(np.hypot(apart_m[:, 0], apart_m[:, 1]))
 
 
 def _footage_frames(truth_file: Path) -> dict[int, int]:
@@ -76,7 +106,7 @@ def _footage_frames(truth_file: Path) -> dict[int, int]:
     return frames
 
 
-def _annotations(path: Path) -> dict[int, NDArray[np.float64]]:
+def annotated_boxes(path: Path) -> dict[int, NDArray[np.float64]]:
     """Boxes (N, 4) left, top, right, bottom by frame number, in pixels of the footage."""
     # The file comes with the test data that the user put there.
     root = ET.parse(path).getroot()  # noqa: S314
@@ -101,7 +131,7 @@ def _matching_box(box: NDArray[np.float64], candidates: NDArray[np.float64]) -> 
     return candidates[best] if overlap[best] / area[best] >= SAME_PERSON_IOU else None
 
 
-class _TsaiCamera:
+class TsaiCamera:
     """The published camera: distorted sensor coordinates to the ground plane z = 0, in metres."""
 
     def __init__(self, path: Path) -> None:
@@ -117,13 +147,14 @@ class _TsaiCamera:
         self._rotation = Rotation.from_euler("xyz", angles).as_matrix()
         self._centre_m = -self._rotation.T @ np.array([extrinsic[key] for key in ("tx", "ty", "tz")]) / 1000.0
 
-    def foot_on_ground(self, box: NDArray[np.float64]) -> tuple[float, float]:
-        """East and north in metres of where the bottom centre of a box (footage pixels) meets the ground."""
-        x_px = (box[0] + box[2]) / 2 / _FOOTAGE_SCALE
-        y_px = box[3] / _FOOTAGE_SCALE
+    def feet_on_ground(self, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+        """East and north in metres (N, 2) of where bottom centres of boxes (N, 4; footage pixels) are."""
+        x_px = (boxes[:, 0] + boxes[:, 2]) / 2 / _FOOTAGE_SCALE
+        y_px = boxes[:, 3] / _FOOTAGE_SCALE
         x_mm = (x_px - self._cx) * self._dpx / self._sx
         y_mm = (y_px - self._cy) * self._dpy
         undistort = 1.0 + self._kappa1 * (x_mm**2 + y_mm**2)
-        ray = self._rotation.T @ np.array([x_mm * undistort, y_mm * undistort, self._focal])
-        ground = self._centre_m - ray * self._centre_m[2] / ray[2]
-        return float(ground[0]), float(ground[1])
+        rays = np.stack([x_mm * undistort, y_mm * undistort, np.full(len(boxes), self._focal)], axis=1)
+        rays = rays @ self._rotation
+        ground = self._centre_m - rays * (self._centre_m[2] / rays[:, 2:])
+        return np.asarray(ground[:, :2])
