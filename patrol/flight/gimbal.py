@@ -22,6 +22,9 @@ _SOUND_AFTER_S = 1.0
 # The gimbals of an autopilot are numbered from 1; senders from before there were numbers say 0. The camera
 # that is looked through hangs in the first.
 _FIRST_GIMBAL = (0, 1)
+# Nearer to straight up or down than this (0.06 degrees) the arguments of roll and yaw drown in the rounding
+# of four floats: at the limit that moves yaw by 0.01 degrees.
+_LOCKED_COSINE = 1e-3
 
 YawAgainstNose = Callable[[int, float, float | None], float | None]
 
@@ -83,14 +86,17 @@ class GimbalReader:
 def _roll_pitch_yaw(q: list[float]) -> tuple[float, float, float] | None:
     """Tait-Bryan angles z-y'-x'' of a quaternion w, x, y, z; None when it is no rotation.
 
-    Diebel, "Representing Attitude", 2006, section 8.
+    Diebel, "Representing Attitude", 2006, section 8. Straight up or down only the sum or difference of roll
+    and yaw is told; roll is then taken to be 0.
     """
     norm = math.hypot(*q)
     # Four floats on the wire keep the length of a rotation to far better than this. False for "not a number".
     if not 0.9 < norm < 1.1:
         return None
     w, x, y, z = (value / norm for value in q)
-    roll_rad = math.atan2(2 * (w * x + y * z), 1 - 2 * (x * x + y * y))
     pitch_rad = math.asin(max(-1.0, min(1.0, 2 * (w * y - z * x))))
+    if math.cos(pitch_rad) < _LOCKED_COSINE:
+        return 0.0, pitch_rad, 2 * math.atan2(z, w)
+    roll_rad = math.atan2(2 * (w * x + y * z), 1 - 2 * (x * x + y * y))
     yaw_rad = math.atan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
     return roll_rad, pitch_rad, yaw_rad
