@@ -111,15 +111,18 @@ class Pipeline:
 
     def _knows_zoom(self, camera: CameraModel, pose: CameraPose) -> bool:
         """Whether the lens is calibrated as it was zoomed; what is wrong is said once."""
-        try:
-            if pose.hfov_rad is not None:
+        if pose.hfov_rad is None:
+            trouble = "the aircraft has not said how far its lens is zoomed" if camera.zoom_steps else ""
+        else:
+            trouble = ""
+            try:
                 camera.zoomed_to(pose.hfov_rad)
-        except CameraError as error:
-            if not self._told_zoom:
-                self._told_zoom = True
-                _LOG.warning("%s; until then nobody's place is known", error)
-            return False
-        return True
+            except CameraError as error:
+                trouble = str(error)
+        if trouble and not self._told_zoom:
+            self._told_zoom = True
+            _LOG.warning("%s; until then nobody's place is known", trouble)
+        return not trouble
 
     def _on_ground(
         self,

@@ -79,6 +79,7 @@ class CaptureTime:
     at_ns: int
     sigma_ns: int
     timing: Timing
+    epoch: int = 0
 
 
 @dataclass(frozen=True)
@@ -111,14 +112,19 @@ class FrameClock:
     """Gives each picture of one connection or file its capture time: the most trusted one that is believed.
 
     `doubt` is a clause that tells why a time that the stream carries was not used for the last picture; it is
-    empty when all is well.
+    empty when all is well. `epoch` rises where presentation times begin anew and where the link's lag has
+    risen for good.
     """
 
-    def __init__(self, file_start: FileStart | None = None) -> None:
+    def __init__(self, file_start: FileStart | None = None, *, first_epoch: int = 0) -> None:
         self._file_start = file_start
         self._is_live = file_start is None
         self._witnesses = {kind: _Witness(words, is_live=self._is_live) for kind, words in _CARRIED.items()}
+        self.epoch = first_epoch
+        self._has_risen = False
         self._lag = _Window()  # arrival less presentation time
+        self._pauses = _Window()  # from one arrival to the next
+        self._last_arrived_ns: int | None = None
         self._last: tuple[int, int] | None = None  # presentation time and arrival of the last picture
         self._file_origin: tuple[int, int] | None = None  # a presentation time and its UTC
         self.doubt = ""
@@ -135,6 +141,7 @@ class FrameClock:
             stamp_ns: UTC time that the picture carries, None when it carries none.
             arrival: when it came.
         """
+        self._note_pause(arrival)
         if pts_ns is not None:
             self._follow(pts_ns, arrival)
         if stamp_ns is not None:
@@ -143,11 +150,11 @@ class FrameClock:
         for timing, witness in self._witnesses.items():
             known = witness.testify(pts_ns, stamp_ns if timing is Timing.STAMPED else None)
             if known is not None:
-                return CaptureTime(*known, timing)
+                return CaptureTime(*known, timing, self.epoch)
             self.doubt = self.doubt or witness.doubt
         if pts_ns is not None and self._file_start is not None and self._file_origin is not None:
             at_ns = self._file_origin[1] + pts_ns - self._file_origin[0]
-            return CaptureTime(at_ns, self._file_start.sigma_ns, Timing.FILE)
+            return CaptureTime(at_ns, self._file_start.sigma_ns, Timing.FILE, self.epoch)
         return self._arrived(pts_ns, arrival)
 
     def _follow(self, pts_ns: int, arrival: Arrival) -> None:
@@ -159,6 +166,7 @@ class FrameClock:
             most_ns = arrival.monotonic_ns - last_arrived_ns + _LEAP_NS
             if pts_ns < last_pts_ns or (self._is_live and pts_ns - last_pts_ns > most_ns):
                 self._lag = _Window()
+                self.epoch += 1
                 for witness in self._witnesses.values():
                     witness.forget_presentation_times()
                 if self._file_origin is not None:
@@ -169,13 +177,23 @@ class FrameClock:
     def _arrived(self, pts_ns: int | None, arrival: Arrival) -> CaptureTime:
         """Take the jitter off: by what a lag exceeds the least of late (RFC 5905, section 10: clock filter).
 
-        It is jitter only if presentation times are true, so all of it goes into sigma as well.
+        It is jitter only if presentation times are true, so all of it goes into sigma as well. Without them
+        what comes after a pause may have waited as long.
         """
-        jitter_ns = 0
-        if pts_ns is not None and self._lag.rise_ns <= _RISE_NS:
-            jitter_ns = arrival.monotonic_ns - pts_ns - self._lag.least_ns
+        if pts_ns is None:
+            sigma_ns = round(math.hypot(ARRIVAL_SIGMA_NS, self._pauses.most_ns))
+            return CaptureTime(arrival.utc_ns, sigma_ns, Timing.ARRIVAL, self.epoch)
+        rises = self._lag.rise_ns > _RISE_NS
+        self.epoch += rises and not self._has_risen
+        self._has_risen = rises
+        jitter_ns = 0 if rises else arrival.monotonic_ns - pts_ns - self._lag.least_ns
         sigma_ns = round(math.hypot(ARRIVAL_SIGMA_NS, jitter_ns))
-        return CaptureTime(arrival.utc_ns - jitter_ns, sigma_ns, Timing.ARRIVAL)
+        return CaptureTime(arrival.utc_ns - jitter_ns, sigma_ns, Timing.ARRIVAL, self.epoch)
+
+    def _note_pause(self, arrival: Arrival) -> None:
+        if self._last_arrived_ns is not None:
+            self._pauses.add(arrival.monotonic_ns, arrival.monotonic_ns - self._last_arrived_ns)
+        self._last_arrived_ns = arrival.monotonic_ns
 
 
 class _Window:
@@ -195,10 +213,12 @@ class _Window:
         return min(least_ns for _, least_ns, _ in self._seconds)
 
     @property
+    def most_ns(self) -> int:
+        return max((most_ns for _, _, most_ns in self._seconds), default=0)
+
+    @property
     def spread_ns(self) -> int:
-        if not self._seconds:
-            return 0
-        return max(most_ns for _, _, most_ns in self._seconds) - self.least_ns
+        return self.most_ns - self.least_ns if self._seconds else 0
 
     @property
     def rise_ns(self) -> int:

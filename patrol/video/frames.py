@@ -23,6 +23,8 @@ class Frame:
         captured_at_sigma_ns: one-sigma uncertainty of `captured_at_ns`.
         index: number of the picture in its stream from 0; a gap tells of pictures that were dropped.
         timing: where `captured_at_ns` comes from. `Timing.ARRIVAL` is on this machine's clock and late.
+        epoch: rises where the stream began anew or its link changed, so that times before and after need not
+            be late by the same.
     """
 
     pixels: NDArray[np.uint8]
@@ -30,3 +32,4 @@ class Frame:
     captured_at_sigma_ns: int
     index: int
     timing: Timing
+    epoch: int = 0

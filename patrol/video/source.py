@@ -209,6 +209,7 @@ class VideoSource:
                 captured_at_sigma_ns=picture.time.sigma_ns,
                 index=picture.index,
                 timing=picture.time.timing,
+                epoch=picture.time.epoch,
             )
         if self._failure is not None:
             raise self._failure
@@ -262,11 +263,12 @@ class VideoSource:
 
     def _play_live(self) -> None:
         back_off_s = _BACK_OFF_FIRST_S
+        clock = FrameClock()
         while not self._hand_over.closed.is_set():
             decoded_before = self._decoded
             try:
                 with open_live(self._address, self._patience_s) as container:
-                    self._decode(container, FrameClock(), self._hand_over.put_newest)
+                    self._decode(container, clock, self._hand_over.put_newest)
                 self._trouble = "" if self._address.scheme == "udp" else "the sender ended the stream"
             except av.ExitError:  # our own time-out
                 self._trouble = ""
@@ -278,6 +280,7 @@ class VideoSource:
             back_off_s = _BACK_OFF_FIRST_S if self._decoded > decoded_before else back_off_s
             self._hand_over.closed.wait(back_off_s)
             back_off_s = min(2 * back_off_s, _BACK_OFF_LONGEST_S)
+            clock = FrameClock(first_epoch=clock.epoch + 1)
 
     def _play_file(self, container: InputContainer, start: FileStart, *, paced: bool) -> None:
         with container:

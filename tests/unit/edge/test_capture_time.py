@@ -1,6 +1,7 @@
 """When pictures were taken, on scripted flights; what the pictures would show of motion is computed."""
 
 import functools
+import itertools
 import math
 from dataclasses import dataclass, replace
 
@@ -82,12 +83,21 @@ def patrolled(fly):
 def outcomes(camera, matches, monkeypatch):
     """Lets pictures come late (by the time since the start) while telemetry comes 0.1 s after the fact."""
 
-    def make(flight, late, timing=Timing.ARRIVAL, *, see=None, tell=None, camera=camera, clock=None):
+    def make(
+        flight, late, timing=Timing.ARRIVAL, *, see=None, tell=None, camera=camera, clock=None,
+        step=None, epoch=lambda _: 0,
+    ):  # fmt: skip
+        stepped_ns = [0]
         shown = see or flight
         monkeypatch.setattr(
             "patrol.edge.capture_time.MotionMeter", lambda: IndexMeter(functools.partial(matches, shown))
         )
-        times = CaptureTimes(camera, LevelGround(Amsl(flight.ground_amsl_m)))
+        times = CaptureTimes(
+            camera,
+            LevelGround(Amsl(flight.ground_amsl_m)),
+            utc_ns=lambda: stepped_ns[0],
+            monotonic_ns=lambda: 0,
+        )
         if clock is not None:
             times.hear(clock)
         history = PoseHistory(installation=camera.installation)
@@ -101,7 +111,10 @@ def outcomes(camera, matches, monkeypatch):
             told.tell(history, now_ns, told_ns)
             told_ns = now_ns
             how = timing(since_s) if callable(timing) else timing
-            timed = times.place(picture(index, pose.at_ns + late_ns, how), history)
+            if step is not None and since_s >= step[0]:
+                stepped_ns[0] = round(step[1] * SECOND_NS)
+            shot = picture(index, pose.at_ns + late_ns + stepped_ns[0], how)
+            timed = times.place(replace(shot, epoch=epoch(since_s)), history)
             late_s = (timed.frame.captured_at_ns - pose.at_ns) / SECOND_NS
             found.append(Outcome(since_s, late_s, timed.frame.captured_at_sigma_ns / SECOND_NS, timed))
         return found
@@ -139,6 +152,30 @@ def test_this_machines_clock_is_taken_off_times_of_arrival(patrolled, outcomes):
     assert abs(found[-1].late_s) < 0.03
 
 
+def test_a_step_of_this_machines_clock_moves_no_picture(patrolled, outcomes):
+    clock = ClockSample(patrolled.poses[0].at_ns, 12 * SECOND_NS, 4_000_000)
+    found = outcomes(patrolled, 12.42, clock=clock, step=(20.0, -2.0))
+    assert all(abs(outcome.late_s) < 0.03 for outcome in found if outcome.since_s > 2 * FIRST_TURN_S)
+    assert all(outcome.timed.is_trusted for outcome in found)
+
+
+def test_after_a_reconnect_the_delay_is_not_what_it_was(patrolled, outcomes):
+    found = outcomes(
+        patrolled,
+        lambda since_s: 0.42 if since_s < 12.0 else 1.02,
+        epoch=lambda since_s: int(since_s >= 12.0),
+    )
+    assert all(abs(outcome.late_s) < 3 * outcome.sigma_s for outcome in found)
+    assert all(outcome.sigma_s < 0.03 for outcome in found if 2 * FIRST_TURN_S < outcome.since_s < 12.0)
+    assert abs(found[-1].late_s) < 0.03
+
+
+def test_a_correction_never_turns_the_order_of_pictures_round(patrolled, outcomes):
+    for late_s, timing in ((0.65, Timing.ARRIVAL), (0.15, Timing.STAMPED), (0.4, Timing.STAMPED)):
+        at_ns = [outcome.timed.frame.captured_at_ns for outcome in outcomes(patrolled, late_s, timing)]
+        assert all(after > before for before, after in itertools.pairwise(at_ns))
+
+
 def test_a_clock_that_nobody_compared_and_that_is_far_off_is_noticed(patrolled, outcomes):
     found = outcomes(patrolled, 12.42)
     assert not found[-1].timed.is_trusted
@@ -148,7 +185,9 @@ def test_a_clock_that_nobody_compared_and_that_is_far_off_is_noticed(patrolled, 
 def test_true_stamps_stay_as_they_are(patrolled, outcomes):
     found = outcomes(patrolled, 0.0, Timing.STAMPED)
     assert {outcome.late_s for outcome in found} == {0.0}
-    assert all(0.01 <= outcome.sigma_s < 0.03 for outcome in found)
+    confirmed = [outcome for outcome in found if outcome.since_s > 2 * FIRST_TURN_S]
+    assert all(0.01 <= outcome.sigma_s < 0.03 for outcome in confirmed)
+    assert found[0].sigma_s == pytest.approx(0.1, rel=0.01), "nothing has confirmed them yet"
     assert all(outcome.timed.is_trusted and outcome.timed.reason == "" for outcome in found)
 
 

@@ -103,12 +103,35 @@ def test_presentation_times_carry_the_last_stamp_on():
     assert (time.at_ns, time.timing) == (NOW_NS + SECOND_NS, Timing.STAMPED)
 
 
-@pytest.mark.parametrize(("pts_ns", "after_s"), [(15 * SECOND_NS, 11), (3 * SECOND_NS, 0.1), (None, 0.1)])
-def test_a_stamp_is_not_carried_on_for_ever_nor_backwards(pts_ns, after_s):
+@pytest.mark.parametrize(
+    ("pts_ns", "after_s", "sigma_ms", "epoch"),
+    [(15 * SECOND_NS, 11, 300, 0), (3 * SECOND_NS, 0.1, 300, 1), (None, 0.1, 316, 0)],
+)
+def test_a_stamp_is_not_carried_on_for_ever_nor_backwards(pts_ns, after_s, sigma_ms, epoch):
     clock = FrameClock()
     clock.capture_time(4 * SECOND_NS, NOW_NS, came())
     time = clock.capture_time(pts_ns, None, came(after_s))
-    assert time == CaptureTime(came(after_s).utc_ns, 300 * MS_NS, Timing.ARRIVAL)
+    assert (time.at_ns, time.timing, time.epoch) == (came(after_s).utc_ns, Timing.ARRIVAL, epoch)
+    assert time.sigma_ns == pytest.approx(sigma_ms * MS_NS, abs=MS_NS)
+
+
+def test_what_comes_in_a_burst_after_a_pause_may_be_as_old_as_the_pause():
+    clock = FrameClock()
+    before = clock.capture_time(None, None, came(0.1))
+    bursts = [clock.capture_time(None, None, came(1.7 + 0.001 * number)) for number in range(10)]
+    assert before.sigma_ns == 300 * MS_NS
+    assert all(time.sigma_ns > 1600 * MS_NS for time in bursts)
+
+
+def test_a_link_that_becomes_slower_for_good_begins_an_epoch():
+    clock = FrameClock()
+    epochs = []
+    for number in range(700):
+        late_s = 0.0 if number < 310 else 0.8
+        time = clock.capture_time(number * SECOND_NS // 10, None, came(number / 10 + late_s))
+        epochs.append(time.epoch)
+    assert epochs[:310] == [0] * 310
+    assert epochs[-1] == 1
 
 
 def test_a_file_counts_from_its_start_wherever_its_own_count_begins():
