@@ -3,6 +3,7 @@
 import math
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +20,7 @@ from patrol.edge.alert_desk import AlertDesk
 from patrol.edge.drawing import annotate
 from patrol.edge.pipeline import Pipeline
 from patrol.edge.settings import EyesSettings, SensorSettings
-from patrol.geo.camera import read_camera
+from patrol.geo.camera import Installation, read_camera
 from patrol.geo.documents import DocumentError, first_fault, read_yaml
 from patrol.geo.history import PoseHistory
 from patrol.plan.market import read_market
@@ -64,9 +65,15 @@ class PoseFile(BaseModel):
     poses: list[_Pose] = Field(min_length=1)
     sensors: SensorSettings = SensorSettings()
 
-    def history(self, start_ns: int) -> PoseHistory:
-        """The poses as telemetry of a recording that began at `start_ns` (UTC)."""
-        history = PoseHistory(keep_s=_LONGEST_RECORDING_S, max_gap_s=_LONGEST_RECORDING_S)
+    def history(self, start_ns: int, installation: Installation = Installation()) -> PoseHistory:  # noqa: B008
+        """The poses as telemetry of a recording that began at `start_ns` (UTC).
+
+        They are the camera's own, so of an installation only what is wrong with heading and height counts.
+        """
+        biases = replace(installation, lever_arm_frd_m=(0.0, 0.0, 0.0))
+        history = PoseHistory(
+            installation=biases, keep_s=_LONGEST_RECORDING_S, max_gap_s=_LONGEST_RECORDING_S
+        )
         last = self.poses[-1]
         for pose in [*self.poses, last.model_copy(update={"at_s": last.at_s + _LONGEST_RECORDING_S / 2})]:
             at_ns = start_ns + round(pose.at_s * _SECOND_NS)
@@ -122,11 +129,12 @@ def watch(
     poses = read_poses(pose)
     started_at = poses.started_at or datetime.now().astimezone()
     start_ns = int(started_at.timestamp() * _SECOND_NS)
-    history = poses.history(start_ns)
+    camera = read_camera(poses.camera_model)
+    history = poses.history(start_ns, camera.installation)
     market = read_market(poses.market)
     manifest = load_manifest(model)
     eyes = EyesSettings(model=model, tile_px=tile) if tile else EyesSettings(model=model)
-    pipeline = Pipeline(read_camera(poses.camera_model), market, manifest, eyes, poses.sensors)
+    pipeline = Pipeline(camera, market, manifest, eyes, poses.sensors)
 
     with ExitStack() as stack:
         source = stack.enter_context(VideoSource(video, starts_at_ns=start_ns))

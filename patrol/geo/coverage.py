@@ -6,7 +6,9 @@ roofs and stalls: a cell behind one counts as seen.
 
 import io
 import logging
+import math
 import os
+import threading
 import zipfile
 import zlib
 from functools import cached_property, lru_cache
@@ -49,6 +51,10 @@ the slowest eyes analyse more than one a second, and telemetry gaps of a second 
 (`PoseHistory`)."""
 
 SAVE_EVERY_S = 10.0
+
+LOG_CELL_M = 2.0
+LOG_CELLS = 250_000
+"""A log keeps a square kilometre in cells of 2 m, and larger markets in larger ones."""
 
 MAX_CELLS = 4_000_000
 """Four kilometres square at 2 m: more than a market is, and 100 MB of memory."""
@@ -351,17 +357,20 @@ class CoverageLog:
     """Keeps the coverage of a sortie in a file, also over restarts of the process that adds to it.
 
     A file that cannot be read, or of another grid, is replaced; one that cannot be written costs a warning:
-    the sortie is worth more than its coverage.
+    the sortie is worth more than its coverage. While pictures come a thread of its own writes.
     """
 
-    def __init__(self, path: Path, frame: LocalFrame, bounds_m: Bounds, cell_m: float = 2.0) -> None:
+    def __init__(self, path: Path, frame: LocalFrame, bounds_m: Bounds) -> None:
         """Go on where the file ends, if there is one.
 
         Raises:
-            CoverageError: the bounds hold nothing, or too many cells.
+            CoverageError: the bounds hold nothing.
         """
+        west, south, east, north = bounds_m
+        cell_m = max(LOG_CELL_M, math.sqrt(max(0.0, (east - west) * (north - south)) / LOG_CELLS))
         self.coverage = Coverage(frame, bounds_m, cell_m)
         self._path = path
+        self._writer = threading.Thread()
         self._last_ns: int | None = None
         self._due_s: float | None = None
         self._told = ""
@@ -386,14 +395,26 @@ class CoverageLog:
         self.coverage.add(camera, pose, ground, at_ns=pose.at_ns, dwell_s=dwell_s)
         if self._due_s is None:
             self._due_s = now_s + SAVE_EVERY_S
-        elif now_s >= self._due_s:
+        elif now_s >= self._due_s and not self._writer.is_alive():
             self._due_s = now_s + SAVE_EVERY_S
-            self.save()
+            kept = Coverage(self.coverage.frame, self.coverage.bounds_m, self.coverage.cell_m)
+            kept.merge(self.coverage)
+            self._writer = threading.Thread(target=self._write, args=(kept,), name="coverage")
+            self._writer.start()
 
     def save(self) -> None:
-        """Write the file; when it cannot be, say so once."""
+        """Write the file before this returns; when it cannot be, say so once."""
+        self.wait()
+        self._write(self.coverage)
+
+    def wait(self) -> None:
+        """Wait until a file that is being written is written."""
+        if self._writer.is_alive():
+            self._writer.join()
+
+    def _write(self, coverage: Coverage) -> None:
         try:
-            self.coverage.save(self._path)
+            coverage.save(self._path)
         except CoverageError as error:
             if str(error) != self._told:
                 self._told = str(error)

@@ -50,9 +50,6 @@ class _Series(Generic[Sample]):
 
     def add(self, sample: Sample) -> None:
         """Put a sample in its place; the first of two at one time stays."""
-        if self.times_ns and sample.at_ns < self.times_ns[-1] - _REORDER_S * _SECOND_NS:
-            self.times_ns.clear()
-            self.samples.clear()
         place = bisect_left(self.times_ns, sample.at_ns)
         if place < len(self.times_ns) and self.times_ns[place] == sample.at_ns:
             return
@@ -64,6 +61,15 @@ class _Series(Generic[Sample]):
         if stale > 0:
             del self.times_ns[:stale]
             del self.samples[:stale]
+
+    def is_set_back(self, at_ns: int) -> bool:
+        """Whether a sample of this time tells that the clock was set anew."""
+        return bool(self.times_ns) and at_ns < self.times_ns[-1] - _REORDER_S * _SECOND_NS
+
+    def clear(self) -> None:
+        """Forget all samples."""
+        self.times_ns.clear()
+        self.samples.clear()
 
     def around(self, at_ns: int) -> tuple[Sample, Sample, float] | None:
         """The samples before and after, and the share of the way between; None outside or across a gap."""
@@ -142,26 +148,22 @@ class PoseHistory:
         velocity = (sample.velocity_north_mps, sample.velocity_east_mps, sample.velocity_down_mps)
         possible = abs(lat_deg) <= 90 and abs(lon_deg) <= 180 and not lat_deg == lon_deg == 0
         if possible and lowest_m <= sample.height.metres <= highest_m and all(map(math.isfinite, velocity)):
-            with self._lock:
-                self._positions.add(sample)
+            self._add(self._positions, sample)
 
     def add_attitude(self, sample: AttitudeSample) -> None:
         """Remember how the airframe was turned."""
         if _are_angles(sample.roll_rad, sample.pitch_rad, sample.yaw_ned_rad):
-            with self._lock:
-                self._attitudes.add(sample)
+            self._add(self._attitudes, sample)
 
     def add_gimbal(self, sample: GimbalSample) -> None:
         """Remember how the gimbal was turned."""
         if _are_angles(sample.roll_rad, sample.pitch_rad, sample.yaw_vehicle_rad):
-            with self._lock:
-                self._gimbals.add(sample)
+            self._add(self._gimbals, sample)
 
     def add_lens(self, sample: LensSample) -> None:
         """Remember what the zoom lens was set to."""
         if 0 < sample.hfov_rad < math.pi:
-            with self._lock:
-                self._lenses.add(sample)
+            self._add(self._lenses, sample)
 
     def pose_at(self, at_ns: int) -> CameraPose | None:
         """The camera's pose at a UTC time; None outside the history, across a gap or while the lens moved.
@@ -231,6 +233,14 @@ class PoseHistory:
                 self._attitudes.stretch(start_ns, end_ns),
                 self._gimbals.stretch(start_ns, end_ns),
             )
+
+    def _add(self, series: _Series[Sample], sample: Sample) -> None:
+        """Keep a sample; where the clock was set back, samples of all kinds are of the time before."""
+        with self._lock:
+            if series.is_set_back(sample.at_ns):
+                for each in (self._positions, self._attitudes, self._gimbals, self._lenses):
+                    each.clear()
+            series.add(sample)
 
     def _turned_at(self, at_ns: int) -> "_Turned | None":
         with self._lock:

@@ -436,6 +436,7 @@ def test_it_saves_now_and_then_and_goes_on_after_a_restart(tmp_path):
     log.saw(CAMERA, second(0.5), GROUND, now_s=100.0 + SAVE_EVERY_S - 0.1)
     assert not path.exists()
     log.saw(CAMERA, second(1.0), GROUND, now_s=100.0 + SAVE_EVERY_S)
+    log.wait()
     assert Coverage.load(path).dwell_s.max() == pytest.approx(1.0)
     log.saw(CAMERA, second(1.5), GROUND, now_s=100.0 + SAVE_EVERY_S + 1)
     log.save()
@@ -463,10 +464,16 @@ def test_a_damaged_file_and_one_of_another_grid_are_begun_anew(tmp_path, caplog)
     assert not other.coverage.seen(0.0).any()
 
 
+def test_a_market_of_five_kilometres_is_kept_in_larger_cells(tmp_path):
+    log = CoverageLog(tmp_path / FILE_NAME, FRAME, (-2500.0, -2500.0, 2500.0, 2500.0))
+    assert log.coverage.dwell_s.size == pytest.approx(250_000, rel=0.01)
+
+
 def test_a_disk_that_is_full_costs_one_warning_and_no_sortie(tmp_path, caplog):
     log = CoverageLog(tmp_path / "gone" / FILE_NAME, FRAME, BOUNDS)
     with caplog.at_level(logging.WARNING):
         for at_s in range(0, 60, 10):
             log.saw(CAMERA, second(at_s), GROUND, now_s=float(at_s))
+            log.wait()
     assert len(caplog.records) == 1
     assert "cannot be written" in caplog.text
