@@ -51,7 +51,7 @@ _MOST_PAIRS = 900
 _LONGEST_PAIR_NS = _SECOND_NS  # slower pictures share too little
 _LOST_NS = 5 * _SECOND_NS  # telemetry that has not come by then will not
 _SUM_S = 1.0
-_LEAST_PAIRS = 20
+_LEAST_PAIRS = 10
 _CELLS = 3  # along each side: points are averaged in cells, so that each part of the picture counts alike
 
 # Below this a height error of some metres spoils the prediction, and people walk in the way.
@@ -60,19 +60,13 @@ _NEAREST_DEPTH = 0.1  # of a predicted ray; what turned further out of the pictu
 
 _RATIO = 16.0  # four sigma squared
 # What the sampling of telemetry costs: interpolated noise is least between two samples, so delays that ask
-# for poses there look better. Simulated flights of 20 to 60 s, at 10 and 20 Hz, came out 3 ms early on
-# average.
+# for poses there look better. Estimates from simulated flights came out 2 to 8 ms too small on average.
 _SAMPLING_SIGMA_S = 0.008
 _LARGEST_SIGMA_S = 0.025  # a curve that is flatter than this can have its least by chance
-# Share of the variance of the picture's motion that telemetry must explain. Simulated flights with turns
-# reach 0.98 and more; hovering, climbing and flying straight on reach 0.5 to 0.93, and what they find is
-# chance.
-_LEAST_EXPLAINED = 0.95
 
-# When the last seconds tell whether picture and telemetry agree, by the spread of sums over a second.
-# Simulated flights leave at most 0.03 unexplained, with a heading off by 10 degrees or a height by 3 m as
-# well; a pitch told wrongly by 10 degrees leaves 0.2, one by 20 degrees or another drone's picture 0.4 and
-# more.
+# When the last seconds tell whether picture and telemetry agree, by the variance of sums over a second.
+# Simulated flights leave at most 0.02 unexplained, 0.05 with a heading off by 10 degrees or a height by 3 m;
+# a pitch told wrongly by 11 degrees leaves 0.07 to 0.2, by 17 degrees 0.14 to 0.4; another flight's leaves 1.
 _RECENT_NS = 10 * _SECOND_NS
 _LEAST_MOTION_RAD = math.radians(5.0)  # ten times what the angles' noise makes
 _CROWD_MPS = 4.0  # a crowd that fills the picture and runs may be taken for the camera's motion
@@ -118,9 +112,8 @@ class Agreement:
     """Whether picture and telemetry moved as one over the last seconds.
 
     Attributes:
-        unexplained: (D,) float64, the share of the motion on which they differ, by delay as in `DELAYS_S`;
-        NaN
-            where neither moved enough to tell.
+        unexplained: (D,) float64, by delay as in `DELAYS_S`: the share of the motion on which they differ,
+            NaN where neither moved enough to tell.
     """
 
     unexplained: NDArray[np.float64]
@@ -214,9 +207,9 @@ class DelayEstimator:
             return
         ground_amsl_m = float(self._ground.height_amsl_m_at(ends.lat_deg, ends.lon_deg)[0])
         for pair in ready:
-            compared = (
-                _compare(pair, camera, ground_amsl_m, way) if pair.size_px == ready[-1].size_px else None
-            )
+            if pair.size_px != ready[-1].size_px:
+                continue
+            compared = _compare(pair, camera, ground_amsl_m, way)
             if compared is not None:
                 self._compared.append(compared)
         while self._compared and self._compared[0].after_ns < self._compared[-1].after_ns - _WINDOW_NS:
@@ -228,7 +221,7 @@ class DelayEstimator:
             return None
         sums = _Sums(list(self._compared))
         least = int(sums.cost.argmin())
-        if not 0 < least < len(DELAYS_S) - 1 or sums.explained(least) < _LEAST_EXPLAINED:
+        if not 0 < least < len(DELAYS_S) - 1 or sums.explained(least) < 1 - _CONFIRMED_SHARE:
             return None
         delay_s = DELAYS_S[least] + _STEP_S * _vertex(*sums.cost[least - 1 : least + 2])
         sigma_s = math.hypot(sums.reach_s(least, delay_s) / math.sqrt(_RATIO), _SAMPLING_SIGMA_S)
@@ -300,7 +293,7 @@ class _Sums:
         """The way from the best delay to where the ratio is `_RATIO`, the longer one; the grid ends it."""
         weights = 1.0 / np.hypot(1.0, self.size[:, least] / self._scale)
         weighted = np.sqrt(weights)[:, None] * self.residuals[:, least]
-        variance = float((weighted**2).sum() / weights.sum() / weighted.shape[1])
+        variance = max(float((weighted**2).mean() / weights.mean()), float(np.finfo(float).tiny))
         ratio = (self.cost - self.cost[least]) / (variance * self._counting_as_one(weighted))
         within = np.flatnonzero(ratio < _RATIO)
         ends = [_crossing(ratio, int(within[0]), -1), _crossing(ratio, int(within[-1]), 1)]
@@ -313,7 +306,7 @@ class _Sums:
         lag (Bartlett's window).
         """
         lags = min(len(weighted) - 1, int(3 * _SUM_S * self._rate_hz))
-        power = (weighted**2).sum()
+        power = max(float((weighted**2).sum()), float(np.finfo(float).tiny))
         correlation = [
             max(0.0, (weighted[lag:] * weighted[:-lag]).sum() / power) for lag in range(1, lags + 1)
         ]

@@ -217,12 +217,6 @@ def test_nothing_is_compared_near_the_ground_or_in_another_shape(
     assert (estimator.estimate() is not None) == is_compared
 
 
-def test_no_delay_is_told_from_a_picture_that_the_telemetry_explains_badly(patrolled, estimator_of):
-    estimator = estimator_of(patrolled, 0.3, tell=gimbal(pitch_rad=math.radians(-53)))
-    assert estimator.estimate() is None
-    assert np.nanmin(estimator.agreement().unexplained) > 0.05
-
-
 def test_a_lens_that_zooms_is_followed_and_left_out_while_it_moves(fly, camera):
     """Half way the lens goes to twice its focal length."""
     flight = fly(patrol, 24.0)
