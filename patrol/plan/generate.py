@@ -66,6 +66,7 @@ packs age. Our choice."""
 _RALLY_INSET_M = 3.0
 _LEAST_OUTLINE_M2 = 25.0
 _CELL_M = 2.0
+_MAX_CELLS = 1_000_000  # two kilometres square; larger markets are foretold in larger cells
 
 
 class Style(StrEnum):
@@ -198,7 +199,8 @@ def generate(
     if errors:
         raise RouteError("; ".join(errors))
     flight = fly(stops, up_m, home, speed_mps=wish.speed_mps, wind_mps=wish.wind_mps)
-    coverage = Coverage(market.frame, market.outline.bounds, _CELL_M)
+    cell_m = max(_CELL_M, math.sqrt(market.outline.envelope.area / _MAX_CELLS))
+    coverage = Coverage(market.frame, market.outline.bounds, cell_m)
     home_frame = LocalFrame(home_position.lat_deg, home_position.lon_deg)
     flight.look(coverage, camera, market.ground, home_frame, tell)
     return Generated(document, plan, tuple(findings), coverage, flight, _battery(flight, wish.endurance_min))

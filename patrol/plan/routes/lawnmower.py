@@ -23,7 +23,8 @@ from patrol.plan.routes.view import View
 
 SIDEWAYS_DEG = 90.0
 _LEAST_AREA_M2 = 12.0  # three cells of the coverage's grid; less is not worth a row of its own
-_MAX_ROWS = 6
+_MAX_ROWS = 6  # for one strip
+_HEADINGS_DEG = (0.0, 90.0, 45.0, 135.0)  # corners that no row along the sweep can show are seen from others
 _LEAST_ROW_M = 4.0  # ArduCopter turns its nose along a leg only while more than 2 m are left
 
 
@@ -34,7 +35,7 @@ def lawnmower(
 
     Neighbouring views share `overlap` of `view.depth_m`, or a little more. The row that shows a strip lies
     beside it, where the middle of the view meets the middle of the strip; what cannot be seen from there, for
-    want of room, is seen from the other side or from the edge.
+    want of room, is seen from the other side, from the edge, or in the end from rows across.
 
     Args:
         airspace: with the outline to sweep.
@@ -44,17 +45,19 @@ def lawnmower(
         overlap: 0 to less than 1.
         heading_deg: true bearing of the rows.
     """
-    turn_deg = heading_deg - 90.0  # rows lie along x then
-    outline, allowed = (_turned(shape, turn_deg) for shape in (airspace.outline, airspace.allowed))
-    runs = []
-    for strip in _strips(outline, view.depth_m, overlap):
-        for row in _rows(strip, outline, allowed, view):
-            there = _turned(row.line, -turn_deg)
-            pan_deg = -SIDEWAYS_DEG if row.looks_left else SIDEWAYS_DEG
-            runs.append([
-                _run(there, Look(pitch_deg, pan_deg), height_m),
-                _run(there.reverse(), Look(pitch_deg, -pan_deg), height_m),
-            ])  # fmt: skip
+    runs: list[list[Run]] = []
+    unseen: list[BaseGeometry] = []
+    for further_deg in _HEADINGS_DEG:
+        turn_deg = heading_deg + further_deg - 90.0  # rows lie along x then
+        outline, allowed = (_turned(shape, turn_deg) for shape in (airspace.outline, airspace.allowed))
+        to_see = [_turned(part, turn_deg) for part in unseen] if runs else _strips(outline, view, overlap)
+        unseen = []
+        for part in to_see:
+            rows, left_over = _rows(part, outline, allowed, view)
+            runs += [_both_ways(row, turn_deg, pitch_deg, height_m) for row in rows]
+            unseen += [_turned(part, -turn_deg) for part in left_over]
+        if not unseen:
+            break
     return runs
 
 
@@ -70,12 +73,12 @@ def _turned(shape: BaseGeometry, angle_deg: float) -> BaseGeometry:
     return affinity.rotate(shape, angle_deg, origin=(0.0, 0.0))
 
 
-def _strips(outline: BaseGeometry, depth_m: float, overlap: float) -> Iterator[BaseGeometry]:
+def _strips(outline: BaseGeometry, view: View, overlap: float) -> list[BaseGeometry]:
     """The pieces of an outline between levels (y) no farther apart than a view less the overlap."""
     west, south, east, north = outline.bounds
-    levels = np.linspace(south, north, 1 + math.ceil((north - south) / (depth_m * (1 - overlap))))
-    for low, high in itertools.pairwise(levels):
-        yield from shapely.get_parts(outline.intersection(box(west, low, east, high)))
+    levels = np.linspace(south, north, 1 + math.ceil((north - south) / (view.depth_m * (1 - overlap))))
+    bands = [outline.intersection(box(west, low, east, high)) for low, high in itertools.pairwise(levels)]
+    return [part for band in bands for part in shapely.get_parts(band)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,20 +90,26 @@ class _Row:
     shown: BaseGeometry
 
 
-def _rows(strip: BaseGeometry, outline: BaseGeometry, allowed: BaseGeometry, view: View) -> Iterator[_Row]:
-    """Rows that show a strip between them: the one that shows most of it, then one for what is left, ..."""
-    left_to_see = [strip]
-    for _ in range(_MAX_ROWS):
-        left_to_see = [part for part in left_to_see if part.area >= _LEAST_AREA_M2]
-        if not left_to_see:
-            return
-        part = left_to_see.pop(0)
-        rows = [row for row in _candidates(part, outline, allowed, view) if not row.shown.is_empty]
-        if not rows:
+def _rows(
+    strip: BaseGeometry, outline: BaseGeometry, allowed: BaseGeometry, view: View
+) -> tuple[list[_Row], list[BaseGeometry]]:
+    """Rows that show a strip between them, and what none can show.
+
+    First the row that shows most of it, then one for what is left, and so on.
+    """
+    rows: list[_Row] = []
+    to_see, hidden = [strip], []
+    while to_see:
+        part = to_see.pop()
+        if part.area < _LEAST_AREA_M2:
             continue
-        best = max(rows, key=lambda row: _worth_m2(row, part, outline))
-        yield best
-        left_to_see += shapely.get_parts(part.difference(best.shown)).tolist()
+        useful = [row for row in _candidates(part, outline, allowed, view) if _shows(row, part)]
+        if not useful or len(rows) == _MAX_ROWS:
+            hidden.append(part)
+            continue
+        rows.append(max(useful, key=lambda row: _worth_m2(row, part, outline)))
+        to_see += shapely.get_parts(part.difference(rows[-1].shown)).tolist()
+    return rows, hidden
 
 
 def _candidates(
@@ -119,10 +128,21 @@ def _candidates(
                 yield _Row(line, looks_left, box(x0, near, x1, far))
 
 
+def _shows(row: _Row, part: BaseGeometry) -> bool:
+    return bool(row.shown.intersection(part).area >= _LEAST_AREA_M2)
+
+
 def _worth_m2(row: _Row, part: BaseGeometry, outline: BaseGeometry) -> float:
     """What a row shows of a part, less what it flies outside the outline, a metre for each."""
     outside_m = row.line.length - row.line.intersection(outline).length
     return float(row.shown.intersection(part).area - outside_m)
+
+
+def _both_ways(row: _Row, turn_deg: float, pitch_deg: float, height_m: float) -> list[Run]:
+    line = _turned(row.line, -turn_deg)
+    pan_deg = -SIDEWAYS_DEG if row.looks_left else SIDEWAYS_DEG
+    ways = ((line, pan_deg), (line.reverse(), -pan_deg))
+    return [_run(way, Look(pitch_deg, pan), height_m) for way, pan in ways]
 
 
 def _run(line: BaseGeometry, look: Look, height_m: float) -> Run:

@@ -125,7 +125,7 @@ def outlines(draw):
 
 
 @given(outline=outlines(), heading_deg=st.none() | st.floats(0, 180), overlap=st.floats(0.1, 0.5))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 def test_lawnmower_shows_any_outline_and_stays_in_its_fence(outline, heading_deg, overlap):
     market = read_market(SHIPPED / "night-market.market.geojson")
     assume(outline.is_valid and shapely.minimum_rotated_rectangle(outline).area > 3000)
@@ -266,6 +266,13 @@ def test_watch_points_without_room_behind_are_looked_from_by_the_gimbal(market):
     plan = generate(Wish(Style.WATCHPOINTS, 15.0, home=degrees(here, Point(30, 30))), here, CAMERA, PATH).plan
     (mount,) = [item for item in plan.items if item.command == qgc.DO_MOUNT_CONTROL]
     assert abs(mount.param3) == pytest.approx(180.0, abs=0.1)  # flown to south-west, looking north-east
+
+
+def test_a_market_of_five_kilometres_is_foretold_in_larger_cells(market):
+    here = bare(market, box(-2500, -2500, 2500, 2500), watch_points=market.watch_points)
+    result = generate(Wish(Style.WATCHPOINTS, 15.0, home=degrees(here, Point(0, 0))), here, CAMERA, PATH)
+    assert result.coverage.cell_m == pytest.approx(5.0)
+    assert result.coverage.seen().any()
 
 
 def test_holding_over_the_public_is_a_warning(market):
