@@ -29,8 +29,9 @@ from patrol.domain.errors import UsageError
 from patrol.domain.heights import Amsl
 from patrol.domain.telemetry import CameraMotion, CameraPose
 from patrol.geo.camera import CameraModel, Installation
-from patrol.geo.frames import LocalFrame
+from patrol.geo.frames import EARTH_RADIUS_M, LocalFrame
 from patrol.geo.fusion import CorrelationTimes
+from patrol.geo.ground import level_reach
 from patrol.geo.projection import MIN_GRAZING_RAD, SOURCES, PoseErrors, ground_to_pixels
 
 MOUNT = ("mount_roll_rad", "mount_pitch_rad", "mount_yaw_rad")
@@ -246,9 +247,10 @@ class Adjustment:
             places = self._lat_deg[members], self._lon_deg[members], self._height_amsl_m[members]
             pixels[members] = ground_to_pixels(camera, snapshot.pose, *places)[0] - self._clicked[members]
             to_points = self._to_points(members, snapshot.pose)
-            north, east, down = ned_from_ray @ self._rays[members].T
-            meets = (np.arctan2(down, np.hypot(north, east)) >= MIN_GRAZING_RAD) & (to_points[:, 2] > 0)
-            reach = to_points[:, 2] / np.where(meets, down, np.nan)
+            north, east, down = rays_ned = ned_from_ray @ self._rays[members].T
+            above_m = snapshot.pose.height.metres - self._height_amsl_m[members]
+            meets = (np.arctan2(down, np.hypot(north, east)) >= MIN_GRAZING_RAD) & (above_m > 0)
+            reach = np.where(meets, level_reach(above_m, rays_ned), np.nan)
             ground[members] = np.column_stack([reach * east, reach * north]) - to_points[:, 1::-1]
         return Residuals(pixels, ground)
 
@@ -345,7 +347,9 @@ class Adjustment:
         """Vectors (n, 3) from the camera to points, north, east and down."""
         frame = LocalFrame(pose.lat_deg, pose.lon_deg, pose.height.metres)
         east_m, north_m = frame.to_enu(self._lat_deg[members], self._lon_deg[members])
-        return np.column_stack([north_m, east_m, pose.height.metres - self._height_amsl_m[members]])
+        falls_away_m = (east_m * east_m + north_m * north_m) / (2 * EARTH_RADIUS_M)
+        down_m = pose.height.metres - self._height_amsl_m[members] + falls_away_m
+        return np.column_stack([north_m, east_m, down_m])
 
     def _sight(self, x: NDArray[np.float64]) -> _Sight:
         camera = self.installed(x)

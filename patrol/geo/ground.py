@@ -43,6 +43,19 @@ class Ground(Protocol):
         ...
 
 
+def level_reach(above_m: ArrayLike, rays_ned: NDArray[np.float64]) -> NDArray[np.float64]:
+    """By what rays (3, N) must be multiplied to reach ground that is level `above_m` (N,) below the eye.
+
+    The earth falls away by r^2 / 2R at a distance r: the nearer root, in the form that stays exact for a ray
+    straight down. What is no number or negative means that the ray does not come down to the ground.
+    """
+    north, east, down = rays_ned
+    above_m = np.asarray(above_m, dtype=np.float64)
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        bend = (north * north + east * east) * (2 * above_m / EARTH_RADIUS_M)
+        return np.asarray(2 * above_m / (down + np.sqrt(down * down - bend)))
+
+
 @dataclass(frozen=True)
 class LevelGround:
     """Ground of one height above sea level, bent with the earth: 0.8 mm at 100 m, 5 cm at 800 m."""
@@ -57,12 +70,6 @@ class LevelGround:
 
     def meet(self, lat_deg: float, lon_deg: float, height: Amsl, rays_ned: NDArray[np.float64]) -> Meeting:
         """See `Ground.meet`. The place plays no part."""
-        above_m = height - self.height
-        north, east, down = rays_ned
-        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            # The earth falls away by r^2 / 2R at a distance r: the nearer root, in the form that stays exact
-            # for a ray straight down.
-            bend = (north * north + east * east) * (2 * above_m / EARTH_RADIUS_M)
-            reach = 2 * above_m / (down + np.sqrt(down * down - bend))
+        reach = level_reach(height - self.height, rays_ned)
         reach[~((reach > 0) & np.isfinite(reach))] = np.nan
         return Meeting(reach, np.zeros((2, 1)))
